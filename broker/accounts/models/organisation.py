@@ -1,0 +1,78 @@
+"""Organisations of every side, and who belongs to them."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from broker import clock
+
+
+class Organisation(models.Model):
+    """A body with a legal personality: operator, data holder, experimenter, registry agency, auditor."""
+
+    class Kind(models.TextChoices):
+        OPERATOR = "operator", "opérateur de zone"
+        HOLDER = "holder", "détenteur de données"
+        EXPERIMENTER = "experimenter", "expérimentateur"
+        AGENCY = "agency", "agence du registre"
+        AUDIT = "audit", "auditeur"
+        PLATFORM = "platform", "plateforme"
+
+    name = models.CharField("nom", max_length=200)
+    kind = models.CharField("nature", max_length=20, choices=Kind.choices)
+    siren = models.CharField("SIREN", max_length=9, unique=True, null=True, blank=True)
+    siret = models.CharField("SIRET du siège", max_length=14, blank=True)
+    legal_form = models.CharField("forme juridique", max_length=80, blank=True)
+    is_public_body = models.BooleanField("organisme public", default=False)
+    contact_email = models.EmailField("contact", blank=True)
+    dpo_email = models.EmailField("contact du DPO", blank=True)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
+
+    class Meta:
+        ordering = ["name", "pk"]
+
+    def __str__(self):
+        return self.name
+
+    @property
+    def reference(self) -> str:
+        """How the log names this organisation."""
+        return f"org:{self.siren or self.pk}"
+
+
+class MembershipQuerySet(models.QuerySet):
+    def current(self):
+        today = clock.today()
+        return self.filter(joined_on__lte=today).filter(Q(left_on=None) | Q(left_on__gte=today))
+
+
+class Membership(models.Model):
+    """A person's place in an organisation; a legal representative's mandate has its text and its end."""
+
+    class Role(models.TextChoices):
+        MEMBER = "member", "membre"
+        LEGAL_REPRESENTATIVE = "legal_representative", "représentant légal"
+        REGISTRY_OFFICER = "registry_officer", "agent du registre"
+        AUDITOR = "auditor", "auditeur"
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships")
+    organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="memberships")
+    role = models.CharField("rôle", max_length=30, choices=Role.choices)
+    mandate = models.CharField("mandat", max_length=300, blank=True)
+    mandate_until = models.DateField("fin du mandat", null=True, blank=True)
+    joined_on = models.DateField(default=clock.today)
+    left_on = models.DateField(null=True, blank=True)
+
+    objects = MembershipQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "organisation", "role"], name="membership_once"),
+            models.CheckConstraint(
+                condition=~Q(role="legal_representative") | ~Q(mandate=""),
+                name="membership_mandate_is_written",
+            ),
+        ]
+
+    def __str__(self):
+        return f"{self.user} · {self.organisation} · {self.get_role_display()}"

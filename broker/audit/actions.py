@@ -1,0 +1,198 @@
+"""Writing the log: one decorator wraps every verb, so that a write and its event are one transaction.
+
+    @recorded("offer.publish")
+    def publish(offer, *, by):
+        ...
+        describe(obj=offer, org=offer.zone.operator, detail={"version": offer.version})
+
+When the verb raises, its transaction is rolled back, then the refusal or the error is recorded in its own.
+"""
+
+import functools
+import hashlib
+import secrets
+from contextvars import ContextVar
+from typing import Any
+
+import rfc8785
+from django.db import connection, transaction
+
+from broker import clock
+from broker.audit import context, vocabulary
+from broker.audit.actor import Actor
+from broker.audit.actor import of as actor_of
+from broker.audit.leaf import payload_of, ulid
+from broker.errors import TerrainError
+
+_draft: ContextVar[dict[str, Any] | None] = ContextVar("audit_draft", default=None)
+
+
+def recorded(act: str):
+    """Wrap a verb that takes `by=`: open its transaction, record `act` in it; on failure roll back and record why.
+
+    A verb called inside another recorded verb writes its event in the outer transaction; if the whole is rolled
+    back, the outermost verb alone records the refusal, and names the inner act in its detail.
+    """
+    vocabulary.check_act(act)
+
+    def wrap(verb):
+        @functools.wraps(verb)
+        def run(*args, by=None, **facts):
+            outermost = _draft.get() is None
+            token = _draft.set({"detail": {}})
+            try:
+                with transaction.atomic():
+                    result = verb(*args, by=by, **facts)
+                    record(act, by=by, **_draft.get())
+                    return result
+            except Exception as error:
+                if not outermost:
+                    error.__dict__.setdefault("audit_inner_act", act)
+                    raise
+                _record_failure(act, by=by, error=error, draft=_draft.get() or {})
+                raise
+            finally:
+                _draft.reset(token)
+
+        return run
+
+    return wrap
+
+
+def describe(**facts) -> None:
+    """Add facts to the event of the verb under way; `detail` is merged, the rest replaced (see `record`)."""
+    draft = _draft.get()
+    if draft is None:
+        raise RuntimeError("describe() is called inside a recorded verb only")
+    draft["detail"] = {**draft["detail"], **facts.pop("detail", {})}
+    draft.update(facts)
+
+
+def _record_failure(act: str, *, by, error: Exception, draft: dict[str, Any]) -> None:
+    refused = isinstance(error, TerrainError)
+    detail = {**draft.get("detail", {}), "error": type(error).__name__}
+    if refused:
+        detail["message"] = str(error)
+    if inner := getattr(error, "audit_inner_act", None):
+        detail["inner_act"] = inner
+    codes = tuple(r.code for r in getattr(error, "reasons", ())) or (type(error).__name__,)
+    facts = {k: v for k, v in draft.items() if k not in ("detail", "reason", "out")}
+    with transaction.atomic():
+        record(act, by=by, out="deny" if refused else "error", reason=codes, detail=detail, **facts)
+
+
+def record(
+    act: str,
+    *,
+    by,
+    obj=None,
+    out: str = "allow",
+    reason: tuple[str, ...] = (),
+    zone: str = "",
+    org=None,
+    on_behalf: str = "",
+    conv: str = "",
+    purp: str = "",
+    basis: str = "",
+    policy: str = "",
+    sub: str | None = None,
+    n: int | None = None,
+    detail: dict[str, Any] | None = None,
+) -> str:
+    """Write one event in the transaction under way; return its ULID.
+
+    `obj` is a model instance or a (type, id, version) triple; `org` an organisation or its reference; `sub` a
+    subject's erasable reference; `n` a number of rows; `detail` is kept apart, erasable, bound by its digest.
+    Raises ValueError on a word outside the closed vocabularies.
+    """
+    actor: Actor = actor_of(by)
+    vocabulary.check(act=act, out=out, basis=basis, purp=purp)
+    request = context.current()
+    event_id = ulid(clock.now())
+    salt, body, commitment = None, None, None
+    if detail:
+        body = rfc8785.dumps(_plain(detail))
+        salt = secrets.token_bytes(32)
+        commitment = "sha256:" + hashlib.sha256(salt + body).hexdigest()
+    at = clock.now()
+    with connection.cursor() as cursor:
+        payload = payload_of(
+            {
+                "v": 1,
+                "id": event_id,
+                "at": at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+                "zone": zone,
+                "actor": {"id": _token(cursor, actor.ref, at), "kind": actor.kind, "auth": actor.auth},
+                "org": _reference(org) if org is not None else actor.org,
+                "on_behalf": on_behalf,
+                "conv": conv,
+                "obj": _object(obj),
+                "act": act,
+                "purp": purp,
+                "basis": basis,
+                "out": out,
+                "reason": list(reason),
+                "policy": policy,
+                "req": request.number,
+                "ip": request.network,
+                "sub": _token(cursor, sub, at) if sub else None,
+                "n": n,
+                "d": commitment,
+                "tool": "terrain/1",
+            }
+        )
+        cursor.execute(
+            "INSERT INTO audit_event (generation, at_day, payload) "
+            "VALUES ((SELECT generation FROM audit_sequencer), %s, %s) RETURNING id",
+            [at.date(), payload],
+        )
+        number = cursor.fetchone()[0]
+        if body is not None:
+            cursor.execute(
+                "INSERT INTO audit_detail (event_id, salt, body) VALUES (%s, %s, %s)",
+                [number, salt, body.decode()],
+            )
+    return event_id
+
+
+def _object(obj) -> dict[str, str] | None:
+    if obj is None:
+        return None
+    if isinstance(obj, tuple):
+        kind, key, version = (*obj, "", "")[:3]
+        return {"type": str(kind), "id": str(key), "ver": str(version)}
+    return {
+        "type": obj._meta.model_name,
+        "id": str(getattr(obj, "audit_id", obj.pk)),
+        "ver": str(getattr(obj, "version", "") or ""),
+    }
+
+
+def _reference(org) -> str:
+    return org if isinstance(org, str) else org.reference
+
+
+def _token(cursor, ref: str, at) -> str:
+    """The erasable token of `ref` for this year: the leaf holds the token, the table alone ties it to `ref`."""
+    period = str(at.year)
+    cursor.execute("SELECT pseudonym FROM audit_subject_key WHERE subject_ref = %s AND period = %s", [ref, period])
+    row = cursor.fetchone()
+    if row is None:
+        cursor.execute(
+            "INSERT INTO audit_subject_key (subject_ref, period, pseudonym) VALUES (%s, %s, %s) "
+            "ON CONFLICT (subject_ref, period) DO UPDATE SET period = EXCLUDED.period RETURNING pseudonym",
+            [ref, period, secrets.token_bytes(16)],
+        )
+        row = cursor.fetchone()
+    return "p:" + bytes(row[0]).hex()
+
+
+def _plain(value):
+    """`value` as JSON types: dates in ISO form, decimals and unknown objects as text."""
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(v) for v in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -1,0 +1,7 @@
+from django.apps import AppConfig
+
+
+class Audit(AppConfig):
+    name = "broker.audit"
+    label = "audit"
+    verbose_name = "Journal"

@@ -1,0 +1,3 @@
+"""Public proofs of the log."""
+
+urlpatterns: list = []

@@ -1,0 +1,3 @@
+from .switch import KillSwitch, PolicyEpoch
+
+__all__ = ["KillSwitch", "PolicyEpoch"]

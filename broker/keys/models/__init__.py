@@ -1,0 +1,3 @@
+from .key import DataKey
+
+__all__ = ["DataKey"]

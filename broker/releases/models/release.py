@@ -1,0 +1,115 @@
+"""Releases, the receipts of their treatments, their deliveries, and the index that tells who is in them."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from broker import clock
+from broker.accounts.models import MachineOrder
+from broker.keys.models import DataKey
+from consent.models import Convention, GateDecision
+from zones.models import DatasetVersion
+
+
+class Release(models.Model):
+    """A minimised, pseudonymised extract for one convention, one rule set, one recipe and one key."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", "en attente"
+        BUILDING = "building", "en préparation"
+        READY = "ready", "prête"
+        FAILED = "failed", "refusée ou échouée"
+        WITHDRAWN = "withdrawn", "retirée"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(max_length=14, default="experimental")
+    convention = models.ForeignKey(Convention, models.PROTECT, related_name="releases")
+    dataset_version = models.ForeignKey(DatasetVersion, models.PROTECT, related_name="releases")
+    decision = models.OneToOneField(GateDecision, models.PROTECT, related_name="release")
+    ruleset_version = models.CharField(max_length=20)
+    recipe = models.JSONField()
+    recipe_sha256 = models.CharField(max_length=64)
+    key = models.ForeignKey(DataKey, models.PROTECT, null=True, blank=True, related_name="releases")
+    delivery_mode = models.CharField(max_length=20)
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    requested_at = models.DateTimeField(default=clock.now, editable=False)
+    status = models.CharField("état", max_length=12, choices=Status.choices, default=Status.QUEUED)
+    attempt = models.PositiveIntegerField(default=0)
+    progress = models.JSONField(default=dict)
+    problem = models.TextField(blank=True)
+    opposition_snapshot_at = models.DateTimeField(null=True, blank=True)
+    rows_in = models.BigIntegerField(null=True, blank=True)
+    rows_out = models.BigIntegerField(null=True, blank=True)
+    subjects_out = models.BigIntegerField(null=True, blank=True)
+    dropped = models.JSONField("lignes écartées, par motif", default=dict)
+    k_min = models.BigIntegerField(null=True, blank=True)
+    clear_sha256 = models.CharField(max_length=64, blank=True)
+    sha256 = models.CharField("SHA-256 du fichier remis", max_length=64, blank=True)
+    size = models.BigIntegerField("taille (octets)", null=True, blank=True)
+    file_name = models.CharField(max_length=120, blank=True)
+    stored_as = models.CharField(max_length=160, blank=True)
+    manifest = models.JSONField(default=dict)
+    built_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-requested_at"]
+        constraints = [
+            models.CheckConstraint(condition=Q(kind="experimental"), name="release_is_experimental"),
+            models.CheckConstraint(
+                condition=~Q(status="ready")
+                | (Q(built_at__isnull=False, size__isnull=False) & ~Q(sha256="") & ~Q(stored_as="")),
+                name="release_ready_is_complete",
+            ),
+        ]
+
+    def __str__(self):
+        return f"{self.dataset_version.dataset} · {self.convention.ref}"
+
+
+class Receipt(models.Model):
+    """The proof that one obligation of the decision was carried out by the build."""
+
+    release = models.ForeignKey(Release, models.CASCADE, related_name="receipts")
+    obligation = models.CharField(max_length=40)
+    what = models.CharField(max_length=300)
+    count = models.BigIntegerField("lignes ou colonnes")
+    digest = models.CharField(max_length=64)
+    figures = models.JSONField(default=dict)
+    is_done = models.BooleanField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["release", "obligation"], name="receipt_once")]
+
+
+class TraceEntry(models.Model):
+    """A zone token that is in a release. Never a pseudonym: the two cannot be tied here."""
+
+    release = models.ForeignKey(Release, models.CASCADE, related_name="trace")
+    token = models.BinaryField(max_length=32)
+
+    class Meta:
+        indexes = [models.Index(fields=["token"], name="trace_by_token")]
+
+
+class Delivery(models.Model):
+    """Bytes that left, under one permit decision recorded before the first of them."""
+
+    release = models.ForeignKey(Release, models.PROTECT, related_name="deliveries")
+    decision = models.OneToOneField(GateDecision, models.PROTECT, related_name="delivery")
+    decision_effect = models.CharField(max_length=24)
+    order = models.ForeignKey(MachineOrder, models.PROTECT, null=True, blank=True, related_name="deliveries")
+    first_byte = models.BigIntegerField(default=0)
+    bytes_sent = models.BigIntegerField(default=0)
+    started_at = models.DateTimeField(default=clock.now)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=20, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(decision_effect__in=["permit", "permit_with_obligations"]),
+                name="delivery_needs_a_permit",
+            )
+        ]

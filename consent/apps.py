@@ -1,0 +1,7 @@
+from django.apps import AppConfig
+
+
+class Consent(AppConfig):
+    name = "consent"
+    label = "consent"
+    verbose_name = "Conventions"

@@ -1,0 +1,30 @@
+from .application import Application, PurposeKind
+from .convention import Convention, ConventionDocument, NamedPerson, Signature, SignatureLevel
+from .decision import Effect, GateDecision, QuotaUse
+from .offer import DeliveryMode, ModelsFate, Offer, OfferColumn, Opinion, StandingMandate
+from .opposition import Opposition, SealedRequest
+from .registry import Accreditation, DirectoryCompany, RegistryEntry
+
+__all__ = [
+    "Accreditation",
+    "Application",
+    "Convention",
+    "ConventionDocument",
+    "DeliveryMode",
+    "DirectoryCompany",
+    "Effect",
+    "GateDecision",
+    "ModelsFate",
+    "NamedPerson",
+    "Offer",
+    "OfferColumn",
+    "Opinion",
+    "Opposition",
+    "PurposeKind",
+    "QuotaUse",
+    "RegistryEntry",
+    "SealedRequest",
+    "Signature",
+    "SignatureLevel",
+    "StandingMandate",
+]

@@ -1,0 +1,47 @@
+"""Objections of data subjects. The platform holds a keyed token, never a name or a local identifier."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from broker import clock
+from zones.models import Zone
+
+
+class Opposition(models.Model):
+    """A person of one zone refuses reuse. `token` = HMAC-SHA-256(zone key, local identifier), 32 bytes."""
+
+    class Scope(models.TextChoices):
+        EVERYTHING = "everything", "toute réutilisation"
+        DATASET = "dataset", "un jeu de données"
+
+    zone = models.ForeignKey(Zone, models.PROTECT, related_name="oppositions")
+    token = models.BinaryField(max_length=32)
+    scope = models.CharField(max_length=12, choices=Scope.choices, default=Scope.EVERYTHING)
+    dataset = models.ForeignKey("zones.Dataset", models.PROTECT, null=True, blank=True, related_name="+")
+    receipt = models.CharField("numéro de récépissé", max_length=26, unique=True)
+    recorded_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    recorded_at = models.DateTimeField(default=clock.now)
+    effective_at = models.DateTimeField("en vigueur le")
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["zone", "token", "scope", "dataset"],
+                condition=Q(withdrawn_at=None),
+                nulls_distinct=False,
+                name="opposition_once",
+            )
+        ]
+
+
+class SealedRequest(models.Model):
+    """A local identifier on its way to the zone's worker, sealed to the zone's key; the worker deletes the row."""
+
+    zone = models.ForeignKey(Zone, models.PROTECT, related_name="+")
+    receipt = models.CharField(max_length=26, unique=True)
+    sealed = models.BinaryField()
+    facts = models.JSONField(default=dict)
+    recorded_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(default=clock.now)

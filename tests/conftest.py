@@ -1,0 +1,33 @@
+"""Fixtures of the whole suite."""
+
+import itertools
+import os
+
+import pytest
+from django.db import connection
+
+from tests import postgres
+
+
+@pytest.fixture(scope="session")
+def django_db_setup():
+    """The database is already there: a copy of the template, made when `tests.postgres` was loaded."""
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def fresh_database():
+    """A database of the test's own, as `terrain_app`, in which transactions really commit. Yields its name."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    before = connection.settings_dict["NAME"]
+    connection.close()
+    postgres.cluster().create_database(name, template=postgres.TEMPLATE)
+    connection.settings_dict["NAME"] = name
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATABASE_URL", postgres.cluster().url("terrain_app", name))
+        yield name
+    connection.close()
+    connection.settings_dict["NAME"] = before
+    postgres.cluster().drop_database(name)

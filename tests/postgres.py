@@ -1,0 +1,73 @@
+"""A pytest plugin, loaded by `-p` before Django reads its settings: a real PostgreSQL for the tests.
+
+The cluster stays up between runs (var/test). A template database is migrated once for each state of the
+migrations; each run, and each process of a parallel run, works in its own copy as the role `terrain_app`.
+`DATABASE_URL` with a superuser's rights wins over the launcher.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.postgres import Cluster
+
+ROOT = Path(__file__).resolve().parent.parent
+os.environ.setdefault("SECRET_KEY", "tests only")
+os.environ.setdefault("ALLOWED_HOSTS", "testserver,127.0.0.1,localhost")
+os.environ.setdefault("EMAIL_BACKEND", "django.core.mail.backends.locmem.EmailBackend")
+os.environ.setdefault("TERRAIN_VAR", str(ROOT / "var" / "test" / f"files-{os.getpid()}"))
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+_cluster: Cluster | None = None
+
+
+def cluster() -> Cluster:
+    global _cluster
+    if _cluster is None:
+        _cluster = Cluster(Path(os.environ.get("TERRAIN_TEST_CLUSTER", ROOT / "var" / "test")), fast=True).start()
+    return _cluster
+
+
+def _template() -> str:
+    """The name of the migrated template, made when the migrations have changed."""
+    digest = hashlib.sha256()
+    for path in sorted(ROOT.glob("**/migrations/*")):
+        if path.suffix in (".py", ".sql") and ".venv" not in path.parts:
+            digest.update(path.name.encode() + path.read_bytes())
+    name = "template_" + digest.hexdigest()[:16]
+    with cluster().connect() as connection:
+        connection.execute("SELECT pg_advisory_lock(871)")
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
+            cluster().drop_database(name + "_new")
+            cluster().create_database(name + "_new")
+            environment = {**os.environ, "DATABASE_URL": cluster().url("terrain_owner", name + "_new")}
+            for command in (["migrate", "-v0"], ["createcachetable"]):
+                made = subprocess.run(
+                    [sys.executable, "manage.py", *command],
+                    cwd=ROOT,
+                    env=environment,
+                    capture_output=True,
+                    text=True,
+                )
+                if made.returncode:
+                    raise pytest.UsageError(f"manage.py {' '.join(command)} failed:\n{made.stdout}{made.stderr}")
+            connection.execute(f'ALTER DATABASE "{name}_new" RENAME TO "{name}"')
+        connection.execute("SELECT pg_advisory_unlock(871)")
+    return name
+
+
+TEMPLATE = _template()
+DATABASE = f"test_{os.getpid()}"
+os.environ["DATABASE_URL"] = cluster().url("terrain_app", DATABASE)
+cluster().create_database(DATABASE, template=TEMPLATE)
+
+
+def pytest_sessionfinish(session):
+    from django.db import connections
+
+    connections.close_all()
+    cluster().drop_database(DATABASE)

@@ -1,0 +1,15 @@
+from .dataset import Column, ColumnRole, Dataset, DatasetVersion, Domain, SensitiveClass
+from .zone import Sensor, Service, Site, Zone
+
+__all__ = [
+    "Column",
+    "ColumnRole",
+    "Dataset",
+    "DatasetVersion",
+    "Domain",
+    "SensitiveClass",
+    "Sensor",
+    "Service",
+    "Site",
+    "Zone",
+]

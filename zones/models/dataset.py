@@ -1,0 +1,169 @@
+"""Datasets, their versions and columns."""
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+
+from broker import clock
+from broker.accounts.models import Organisation
+
+from .zone import Service, Zone
+
+
+class Domain(models.TextChoices):
+    """Legal and technical families of data (legal-gate, section 3.2)."""
+
+    CLINICAL = "clinical", "données cliniques"
+    IMAGING = "imaging", "imagerie"
+    COMMUNITY_CARE = "community_care", "soins de ville"
+    BIOLOGICAL = "biological", "biologie"
+    GENETIC = "genetic", "génétique"
+    MEDICO_ECONOMIC = "medico_economic", "médico-économique"
+    EQUIPMENT_STATUS = "equipment_status", "état des équipements"
+    ENERGY_METERING = "energy_metering", "comptage d'énergie"
+    ENERGY_GRID = "energy_grid", "réseau d'énergie"
+    EV_CHARGING = "ev_charging", "recharge de véhicules"
+    MOBILITY_TRACE = "mobility_trace", "traces de mobilité"
+    VIDEO_SCENE = "video_scene", "scènes vidéo"
+    ROAD_INFRASTRUCTURE = "road_infrastructure", "infrastructure routière"
+    HD_MAP = "hd_map", "carte de précision"
+    MAINTENANCE = "maintenance", "maintenance"
+    ENVIRONMENT = "environment", "environnement"
+
+
+class Dataset(models.Model):
+    """Catalogued data with a holder, domains and column roles. Its rows never enter the web's processes."""
+
+    class Status(models.TextChoices):
+        DRAFT = "draft", "brouillon"
+        PUBLISHED = "published", "publié"
+        WITHDRAWN = "withdrawn", "retiré"
+
+    zone = models.ForeignKey(Zone, models.PROTECT, related_name="datasets")
+    service = models.ForeignKey(Service, models.PROTECT, null=True, blank=True, related_name="datasets")
+    holder = models.ForeignKey(Organisation, models.PROTECT, related_name="datasets_held")
+    slug = models.SlugField(unique=True)
+    title = models.CharField("titre", max_length=200)
+    summary = models.TextField("en quelques mots")
+    domains = ArrayField(models.CharField(max_length=30, choices=Domain.choices), verbose_name="domaines")
+    is_personal = models.BooleanField("données personnelles")
+    status = models.CharField("état", max_length=12, choices=Status.choices, default=Status.DRAFT)
+    origin = models.CharField("origine", max_length=300, blank=True)
+    licence = models.CharField("licence de la source", max_length=200, blank=True)
+    period = models.CharField("période couverte", max_length=100, blank=True)
+    published_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
+
+    class Meta:
+        ordering = ["title", "pk"]
+
+    def __str__(self):
+        return self.title
+
+
+class DatasetVersion(models.Model):
+    """One file of a dataset, sealed to the zone's key as it arrived; `sha256` is that of the original bytes."""
+
+    class Status(models.TextChoices):
+        RECEIVED = "received", "reçu"
+        PROFILING = "profiling", "en cours d'examen"
+        PROFILED = "profiled", "examiné"
+        REFUSED = "refused", "refusé"
+
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField("version")
+    status = models.CharField("état", max_length=12, choices=Status.choices, default=Status.RECEIVED)
+    file_name = models.CharField("nom du fichier", max_length=200)
+    sha256 = models.CharField("SHA-256 des octets d'origine", max_length=64)
+    size = models.BigIntegerField("taille (octets)")
+    stored_as = models.CharField(max_length=120, editable=False)
+    reading = models.JSONField("options de lecture", default=dict)
+    progress = models.JSONField(default=dict)
+    problem = models.TextField("motif de refus", blank=True)
+    rows = models.BigIntegerField("lignes", null=True, blank=True)
+    received_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    received_at = models.DateTimeField(default=clock.now, editable=False)
+    profiled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "number"], name="version_number_once"),
+            models.CheckConstraint(
+                condition=~Q(status="profiled") | Q(rows__isnull=False, profiled_at__isnull=False),
+                name="version_profiled_is_counted",
+            ),
+        ]
+
+    def __str__(self):
+        return f"{self.dataset} v{self.number}"
+
+    @property
+    def version(self) -> int:
+        return self.number
+
+
+class ColumnRole(models.TextChoices):
+    """What a column is, for its default treatment (legal-gate, section 7.1)."""
+
+    DIRECT_IDENTIFIER = "direct_identifier", "identifiant direct"
+    SUBJECT_KEY = "subject_key", "clé du sujet"
+    QUASI_IDENTIFIER = "quasi_identifier", "quasi-identifiant"
+    SENSITIVE = "sensitive", "sensibilité renforcée"
+    MEASURE = "measure", "mesure"
+    TIMESTAMP = "timestamp", "date ou heure"
+    FREE_TEXT = "free_text", "texte libre"
+    GEO = "geo", "lieu"
+    STAFF = "staff", "professionnel"
+
+
+class SensitiveClass(models.TextChoices):
+    """Classes of reinforced sensitivity (rule G24)."""
+
+    HIV = "hiv", "VIH"
+    PSYCHIATRY = "psychiatry", "psychiatrie"
+    SEXUAL_HEALTH = "sexual_health", "santé sexuelle et reproductive"
+    ADDICTION = "addiction", "addictions"
+    VIOLENCE = "violence", "violences"
+    ORIGIN = "origin", "origine"
+    RELIGION = "religion", "religion"
+    OFFENCE = "offence", "infractions"
+    GENETIC = "genetic", "génétique"
+
+
+class Column(models.Model):
+    """One column of a dataset: its place, what the profile saw, the suggested role and the confirmed one."""
+
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="columns")
+    name = models.CharField("colonne", max_length=120)
+    position = models.PositiveIntegerField()
+    type = models.CharField("type lu", max_length=20)
+    description = models.CharField("en mots", max_length=300, blank=True)
+    suggested_role = models.CharField(max_length=20, choices=ColumnRole.choices, blank=True)
+    suggested_because = models.CharField("raison de la suggestion", max_length=200, blank=True)
+    role = models.CharField("rôle", max_length=20, choices=ColumnRole.choices, blank=True)
+    sensitive_class = models.CharField(max_length=20, choices=SensitiveClass.choices, blank=True)
+    profile = models.JSONField("profil", default=dict)
+    confirmed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+")
+    confirmed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "name"], name="column_name_once"),
+            models.CheckConstraint(
+                condition=~Q(role="sensitive") | ~Q(sensitive_class=""), name="column_sensitive_has_a_class"
+            ),
+            models.CheckConstraint(
+                condition=Q(confirmed_at=None, confirmed_by=None)
+                | Q(confirmed_at__isnull=False, confirmed_by__isnull=False),
+                name="column_confirmed_at_with_by",
+            ),
+            models.CheckConstraint(
+                condition=Q(role="") | Q(confirmed_at__isnull=False), name="column_role_is_confirmed"
+            ),
+        ]
+
+    def __str__(self):
+        return self.name

@@ -1,0 +1,115 @@
+"""Zones, the services that host tests, sites and sensors."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+
+from broker import clock
+from broker.accounts.models import Organisation
+
+
+class Zone(models.Model):
+    """A place with a legal frame, infrastructure, data and an organisation open to experimenters."""
+
+    class Kind(models.TextChoices):
+        HOSPITAL = "hospital", "établissement de santé"
+        CARE_NETWORK = "care_network", "réseau de soins d'une ville"
+        ECO_DISTRICT = "eco_district", "écoquartier"
+        AV_CITY = "av_city", "véhicule autonome, ville"
+        AV_MOTORWAY = "av_motorway", "véhicule autonome, autoroute"
+        AV_MOUNTAIN = "av_mountain", "véhicule autonome, montagne"
+        INDUSTRIAL_SITE = "industrial_site", "site industriel"
+
+    class Status(models.TextChoices):
+        DRAFT = "draft", "brouillon"
+        OPEN = "open", "ouverte"
+        SUSPENDED = "suspended", "suspendue"
+        CLOSED = "closed", "fermée"
+
+    slug = models.SlugField(unique=True)
+    name = models.CharField("nom", max_length=150)
+    kind = models.CharField("nature", max_length=20, choices=Kind.choices)
+    operator = models.ForeignKey(Organisation, models.PROTECT, related_name="zones")
+    status = models.CharField("état", max_length=12, choices=Status.choices, default=Status.DRAFT)
+    communes = ArrayField(models.CharField(max_length=5), verbose_name="communes (codes Insee)", default=list)
+    evidence = models.JSONField("pièces d'éligibilité", default=dict)
+    description = models.TextField("présentation", blank=True)
+    contact_email = models.EmailField("contact")
+    dpo_email = models.EmailField("contact du DPO")
+    general_information_on = models.DateField("information générale des personnes, publiée le", null=True, blank=True)
+    frame_adopted_on = models.DateField("convention type adoptée le", null=True, blank=True)
+    opened_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
+
+    class Meta:
+        ordering = ["name", "pk"]
+        permissions = [
+            ("operate", "agir pour l'opérateur"),
+            ("steward", "répondre des données ou d'un service"),
+            ("advise", "donner l'avis du DPO"),
+            ("audit", "lire le journal de la zone"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=~Q(status="open") | Q(opened_at__isnull=False), name="zone_open_is_dated")
+        ]
+
+    def __str__(self):
+        return self.name
+
+    @property
+    def reference(self) -> str:
+        return f"zone:{self.slug}"
+
+
+class Service(models.Model):
+    """A ward or team that agreed to host tests, from one day to another, both included."""
+
+    zone = models.ForeignKey(Zone, models.CASCADE, related_name="services")
+    name = models.CharField("nom", max_length=150)
+    head_name = models.CharField("responsable", max_length=150)
+    participation_from = models.DateField("accueille du")
+    participation_until = models.DateField("au")
+
+    class Meta:
+        ordering = ["name", "pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["zone", "name"], name="service_name_once"),
+            models.CheckConstraint(
+                condition=Q(participation_until__gte=F("participation_from")), name="service_dates_in_order"
+            ),
+        ]
+
+    def __str__(self):
+        return self.name
+
+
+class Site(models.Model):
+    zone = models.ForeignKey(Zone, models.CASCADE, related_name="sites")
+    service = models.ForeignKey(Service, models.SET_NULL, null=True, blank=True, related_name="sites")
+    name = models.CharField("nom", max_length=150)
+    commune = models.CharField("commune (code Insee)", max_length=5)
+    latitude = models.FloatField("latitude (degrés)", null=True, blank=True)
+    longitude = models.FloatField("longitude (degrés)", null=True, blank=True)
+    is_open = models.BooleanField("ouvert", default=True)
+
+    class Meta:
+        ordering = ["name", "pk"]
+        constraints = [models.UniqueConstraint(fields=["zone", "name"], name="site_name_once")]
+
+    def __str__(self):
+        return self.name
+
+
+class Sensor(models.Model):
+    site = models.ForeignKey(Site, models.CASCADE, related_name="sensors")
+    name = models.CharField("nom", max_length=150)
+    kind = models.CharField("nature", max_length=80)
+    measures = models.CharField("grandeurs mesurées et unités", max_length=200)
+    installed_on = models.DateField("posé le", null=True, blank=True)
+
+    class Meta:
+        ordering = ["name", "pk"]
+        constraints = [models.UniqueConstraint(fields=["site", "name"], name="sensor_name_once")]
+
+    def __str__(self):
+        return self.name
