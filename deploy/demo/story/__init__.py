@@ -1,0 +1,100 @@
+"""The story: steps told by each room, every one an HTTP request of the person named over the running server."""
+
+import email
+import email.policy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from deploy.demo.people import Page, Person, StepFailed
+
+__all__ = ["ROOMS", "Page", "Person", "Step", "StepFailed", "Story"]
+
+# The order in which the rooms are played; each is a module of this package with a list `STEPS`.
+ROOMS = ("zones", "offer", "registry", "convention", "release", "audit")
+DATA = Path(__file__).resolve().parent.parent / "data"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`name` is a French sentence fragment ("publie l'offre"), `who` the key of a person of the cast."""
+
+    name: str
+    who: str
+    run: Callable[["Story"], Any]
+
+
+class Memory(dict):
+    """What a step leaves for the later ones; `memory.stays` and `memory["stays"]` are the same."""
+
+    def __getattr__(self, name: str):
+        try:
+            return self[name]
+        except KeyError:
+            raise StepFailed(f"aucune étape n'a encore donné « {name} »") from None
+
+    def __setattr__(self, name: str, value):
+        self[name] = value
+
+
+@dataclass
+class Story:
+    """What the steps share. `var` is the demo's folder; files that the summary names go under `artefacts`."""
+
+    site: str
+    delivery: str
+    var: Path
+    people: dict[str, Person]
+    memory: Memory = field(default_factory=Memory)
+    # Parts of var/demo/summary.json that the steps fill.
+    release: dict = field(default_factory=dict)
+    audit: dict = field(default_factory=dict)
+    artefacts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def data(self) -> Path:
+        """The folder of the real files, each with its origin and licence."""
+        return DATA
+
+    def keep(self, name: str, file_name: str, content: bytes) -> Path:
+        """Write an artefact of the story and name it in the summary."""
+        path = self.var / "artefacts" / file_name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        self.artefacts[name] = path
+        return path
+
+    def wait(
+        self, person: Person, path: str, until: Callable[[httpx.Response], Any], timeout: float = 60, every: float = 0.2
+    ) -> httpx.Response:
+        """GET `path` until `until(answer)` is true; StepFailed with the page's words after `timeout` seconds."""
+        limit = time.monotonic() + timeout
+        while True:
+            answer = person.get(path)
+            if until(answer):
+                return answer
+            if time.monotonic() > limit:
+                raise StepFailed(f"{path} n'est pas prêt après {timeout:.0f} s : {Page(answer).text[:600]}")
+            time.sleep(every)
+
+    def mail(self, address: str, timeout: float = 10) -> str:
+        """The text of the last message that `address` received in the demo's mail folder."""
+        limit = time.monotonic() + timeout
+        while True:
+            found = []
+            for path in sorted((self.var / "mail").glob("*.log"), key=lambda p: p.stat().st_mtime):
+                # The file back end writes each message followed by a line of dashes.
+                for part in path.read_bytes().split(b"\n" + b"-" * 79 + b"\n"):
+                    message = email.message_from_bytes(part.strip(), policy=email.policy.default)
+                    if address in str(message.get("To", "")):
+                        body = message.get_body(("plain",))
+                        found.append(body.get_content() if body else "")
+            if found:
+                return found[-1]
+            if time.monotonic() > limit:
+                raise StepFailed(f"aucun message pour {address} dans {self.var / 'mail'}")
+            time.sleep(0.1)
