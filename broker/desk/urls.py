@@ -1,1 +1,11 @@
-urlpatterns: list = []
+from django.contrib.auth.decorators import login_not_required
+from django.urls import path
+from django.views.i18n import set_language
+
+from broker.desk import views
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("bureau/", views.desk, name="desk"),
+    path("langue/", login_not_required(set_language), name="set_language"),
+]
