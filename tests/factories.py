@@ -106,6 +106,16 @@ def dataset(of=None, *, columns=STAY_COLUMNS, in_service=None, **facts) -> Datas
     return made
 
 
+def countersigned(act, object_ref, *, concerned=None):
+    """A decision of two different persons, complete."""
+    from broker.accounts.models import Countersign
+
+    return Countersign.objects.create(
+        act=act, object_ref=object_ref, concerned=concerned, first_by=user("Première Personne"),
+        second_by=user("Seconde Personne"), second_at=clock.now(),
+    )  # fmt: skip
+
+
 def registry_entry(of=None, **facts):
     """An accredited entry with its accreditation, valid from a month ago for 24 months."""
     from django.db.backends.postgresql.psycopg_any import DateRange
@@ -115,8 +125,14 @@ def registry_entry(of=None, **facts):
     of = of or organisation()
     domains = facts.setdefault("domains", ["clinical", "road_infrastructure"])
     kinds = facts.setdefault("zone_kinds", ["hospital", "av_motorway"])
-    facts.setdefault("status", "accredited")
-    entry = RegistryEntry.objects.create(organisation=of, requested_by=user(organisation=of), **facts)
+    status = facts.pop("status", "accredited")
+    entry = RegistryEntry.objects.create(
+        organisation=of, requested_by=user(organisation=of), status="under_review", **facts
+    )
+    if status == "accredited":
+        countersigned("registry.accredit", f"registry:{entry.pk}@{entry.version}", concerned=of)
+    entry.status = status
+    entry.save()
     today = clock.today()
     Accreditation.objects.create(
         entry=entry, organisation=of, domains=domains, zone_kinds=kinds,
@@ -140,9 +156,14 @@ def offer(of=None, *, columns=("patient_nbr", "gender", "age", "time_in_hospital
         "starts_on": today - timedelta(days=30), "ends_on": today + timedelta(days=335),
     }.items():  # fmt: skip
         facts.setdefault(name, value)
+    status = facts.pop("status")
     made = Offer.objects.create(dataset=of, created_by=user(organisation=of.zone.operator), **facts)
     for column in of.columns.filter(name__in=columns):
         OfferColumn.objects.create(offer=made, column=column, justification=f"{column.name} sert à l'essai")
+    if status == "published":
+        countersigned("offer.publish", f"offer:{made.pk}")
+    made.status = status
+    made.save()
     return made
 
 
@@ -151,6 +172,7 @@ def convention(of=None, *, organisation_=None, named=None, signed=True, **facts)
 
     `named` is its named person (made when absent, reachable as `convention.named_persons.first().user`).
     """
+    from consent import terms as offer_terms
     from consent.models import (
         Application,
         Convention,
@@ -191,7 +213,12 @@ def convention(of=None, *, organisation_=None, named=None, signed=True, **facts)
     ConventionDocument.objects.create(convention=made, pdf=pdf, sha256=digest, template_version="2026.11.0")
     if signed:
         operator = user("Hugo Opérateur", organisation=of.dataset.zone.operator, role="legal_representative")
-        terms = {"terms_sha256": "0" * 64, "signer": operator, "mandate": "délibération", "level": "strengthened"}
+        terms = {
+            "terms_sha256": offer_terms.sha256(of),
+            "signer": operator,
+            "mandate": "délibération",
+            "level": "strengthened",
+        }
         standing, _ = StandingMandate.objects.get_or_create(offer=of, party="operator", defaults=terms)
         Signature.objects.create(
             convention=made, party="operator", document_sha256=digest, signer=standing.signer, mandate=standing.mandate,

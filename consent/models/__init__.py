@@ -1,5 +1,5 @@
 from .application import Application, PurposeKind
-from .convention import Convention, ConventionDocument, NamedPerson, Signature, SignatureLevel
+from .convention import Convention, ConventionDocument, NamedPerson, SealedDocument, Signature, SignatureLevel
 from .decision import Effect, GateDecision, QuotaUse
 from .offer import DeliveryMode, ModelsFate, Offer, OfferColumn, Opinion, StandingMandate
 from .opposition import Opposition, SealedRequest
@@ -23,6 +23,7 @@ __all__ = [
     "PurposeKind",
     "QuotaUse",
     "RegistryEntry",
+    "SealedDocument",
     "SealedRequest",
     "Signature",
     "SignatureLevel",

@@ -84,6 +84,20 @@ class ConventionDocument(models.Model):
         ]
 
 
+class SealedDocument(models.Model):
+    """The signed bytes followed by the platform's seal (PAdES), with the evidence of every signature attached.
+
+    It begins with the exact bytes that were signed; PostgreSQL checks that and its SHA-256, and refuses any change.
+    """
+
+    document = models.OneToOneField(ConventionDocument, models.PROTECT, related_name="sealed")
+    pdf = models.BinaryField()
+    sha256 = models.CharField(max_length=64)
+    certificate_sha256 = models.CharField("empreinte du certificat du cachet", max_length=64)
+    has_time_stamp = models.BooleanField("horodaté par une autorité")
+    sealed_at = models.DateTimeField(default=clock.now)
+
+
 class SignatureLevel(models.TextChoices):
     SIMPLE = "simple", "simple"
     STRENGTHENED = "strengthened", "renforcée (niveau propre à Terrain)"

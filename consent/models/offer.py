@@ -51,6 +51,7 @@ class Offer(models.Model):
     downloads_per_release = models.PositiveIntegerField("téléchargements par remise", default=5)
     starts_on = models.DateField("premier jour")
     ends_on = models.DateField("dernier jour, inclus")
+    replaces = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="replaced_by")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=clock.now, editable=False)
     published_at = models.DateTimeField(null=True, blank=True)

@@ -1,0 +1,55 @@
+"""Who may, in the room of consent. Each function raises NotAllowed with the mend; `can` answers for buttons."""
+
+from broker.accounts.grants import may
+from django.utils.translation import gettext as _
+
+from broker.accounts.models import Organisation, Role
+from broker.errors import NotAllowed
+
+
+def can(require, *args, **facts) -> bool:
+    """Whether `require(*args)` lets pass: the same rule for the button and for the verb."""
+    try:
+        require(*args, **facts)
+    except NotAllowed:
+        return False
+    return True
+
+
+def require_member(user, organisation: Organisation) -> None:
+    if not user.belongs_to(organisation):
+        raise NotAllowed(_("Seules les personnes de %s peuvent préparer ce dossier.") % organisation)
+
+
+def require_representative(user, organisation: Organisation) -> None:
+    if not user.holds(Role.LEGAL_REPRESENTATIVE, organisation):
+        raise NotAllowed(
+            _("Cet acte engage %s : demandez à son représentant légal de le faire depuis son bureau.") % organisation
+        )
+
+
+def require_registry_officer(user, *, concerned: Organisation) -> None:
+    if not user.holds(Role.REGISTRY_OFFICER):
+        raise NotAllowed(_("Seuls les agents du registre décident d'un agrément."))
+    if user.belongs_to(concerned):
+        raise NotAllowed(_("On ne décide pas de sa propre organisation ; laissez ce dossier à un collègue."))
+
+
+def require_operator(user, zone) -> None:
+    if not may(user, "zones.operate", zone):
+        raise NotAllowed(_("Cet acte revient à un agent de l'opérateur de %s.") % zone)
+
+
+def require_offer_writer(user, zone) -> None:
+    if not (may(user, "zones.operate", zone) or may(user, "zones.steward", zone)):
+        raise NotAllowed(_("Une offre se prépare par l'opérateur ou le responsable des données de %s.") % zone)
+
+
+def require_dpo(user, zone) -> None:
+    if not may(user, "zones.advise", zone):
+        raise NotAllowed(_("Cet avis revient au délégué à la protection des données de %s.") % zone)
+
+
+def require_steward(user, zone) -> None:
+    if not may(user, "zones.steward", zone):
+        raise NotAllowed(_("Cet avis revient au responsable de service de %s.") % zone)

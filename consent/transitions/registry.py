@@ -1,0 +1,268 @@
+"""The life of a line of the registry of authorised experimenters (legal-gate, section 4)."""
+
+from datetime import date, timedelta
+
+from broker.accounts.countersigning import countersign
+from broker.epoch.actions import raise_epoch
+from django.db.backends.postgresql.psycopg_any import DateRange
+from django.utils.translation import gettext as _
+
+from broker import clock
+from broker.accounts.models import Membership, Organisation, Role
+from broker.audit.actions import describe, record, recorded
+from broker.audit.actor import SYSTEM
+from broker.errors import BadInput, WrongState
+from consent import checks, permissions
+from consent.deadlines import add_working_days, last_day_of
+from consent.domains import SLOW
+from consent.models import Accreditation, DirectoryCompany, RegistryEntry
+
+S = RegistryEntry.Status
+
+NEXT = {  # the whole life of an entry
+    (S.DRAFT, "submit"): S.SUBMITTED,
+    (S.SUBMITTED, "check_failed"): S.INCOMPLETE,
+    (S.SUBMITTED, "checks_passed"): S.UNDER_REVIEW,
+    (S.INCOMPLETE, "complete"): S.SUBMITTED,
+    (S.INCOMPLETE, "lapse"): S.ABANDONED,
+    (S.UNDER_REVIEW, "accredit"): S.ACCREDITED,
+    (S.UNDER_REVIEW, "refuse"): S.REFUSED,
+    (S.ACCREDITED, "extend_scope"): S.ACCREDITED,
+    (S.ACCREDITED, "suspend"): S.SUSPENDED,
+    (S.SUSPENDED, "reinstate"): S.ACCREDITED,
+    (S.ACCREDITED, "withdraw"): S.WITHDRAWN,
+    (S.SUSPENDED, "withdraw"): S.WITHDRAWN,
+    (S.ACCREDITED, "expire"): S.EXPIRED,
+    (S.ACCREDITED, "renew"): S.ACCREDITED,
+    (S.ACCREDITED, "correct"): S.ACCREDITED,
+    (S.SUSPENDED, "correct"): S.SUSPENDED,
+    (S.ACCREDITED, "merge"): S.ACCREDITED,
+    (S.SUSPENDED, "merge"): S.SUSPENDED,
+    (S.REFUSED, "uphold_appeal"): S.UNDER_REVIEW,
+    (S.WITHDRAWN, "uphold_appeal"): S.UNDER_REVIEW,
+    (S.REFUSED, "order_reinstatement"): S.ACCREDITED,
+    (S.WITHDRAWN, "order_reinstatement"): S.ACCREDITED,
+}
+LIVE = (S.DRAFT, S.SUBMITTED, S.INCOMPLETE, S.UNDER_REVIEW, S.ACCREDITED, S.SUSPENDED)
+PUBLIC = (S.ACCREDITED, S.SUSPENDED, S.WITHDRAWN, S.EXPIRED)
+VALIDITY_MONTHS = 24
+
+
+def next_state(status: str, act: str) -> str:
+    """Where `act` leads from `status`. Raises WrongState, naming both."""
+    try:
+        return NEXT[S(status), act]
+    except KeyError:
+        raise WrongState(
+            _("Une ligne du registre à l'état « %(state)s » n'admet pas cet acte. Ouvrez le dossier.")
+            % {"state": S(status).label}
+        ) from None
+
+
+def locked(entry: RegistryEntry) -> RegistryEntry:
+    return RegistryEntry.objects.select_for_update(of=("self",)).select_related("organisation").get(pk=entry.pk)
+
+
+def countersign_ref(entry: RegistryEntry) -> str:
+    """What a decision on this entry names: its version too, so that an old decision never serves a new act."""
+    return f"registry:{entry.pk}@{entry.version}"
+
+
+def _move(row: RegistryEntry, act: str, **facts) -> RegistryEntry:
+    row.status = next_state(row.status, act)
+    row.version += 1
+    for name, value in facts.items():
+        setattr(row, name, value)
+    row.save()
+    return row
+
+
+@recorded("registry.request")
+def draft(organisation: Organisation, *, by, domains, zone_kinds, evidence=None) -> RegistryEntry:
+    """Open or change the request of `organisation`; a live entry past the draft refuses."""
+    permissions.require_member(by, organisation)
+    if not domains or not zone_kinds:
+        raise BadInput(_("Choisissez au moins un domaine de données et une nature de zone."))
+    entry = RegistryEntry.objects.select_for_update().filter(organisation=organisation, status__in=LIVE).first()
+    if entry is not None and entry.status not in (S.DRAFT, S.INCOMPLETE):
+        raise WrongState(_("Votre organisation a déjà une ligne au registre ; ouvrez-la pour voir où elle en est."))
+    if entry is None:
+        entry = RegistryEntry(organisation=organisation, requested_by=by)
+    entry.domains, entry.zone_kinds = sorted(domains), sorted(zone_kinds)
+    if evidence is not None:
+        entry.evidence = {**entry.evidence, **evidence}
+    entry.save()
+    describe(obj=entry, org=organisation, detail={"domains": entry.domains, "zone_kinds": entry.zone_kinds})
+    return entry
+
+
+@recorded("registry.submit")
+def submit(entry: RegistryEntry, *, by, evidence=None) -> RegistryEntry:
+    """Submit the request (legal representative); the automatic checks run at once."""
+    entry = locked(entry)
+    describe(obj=entry, org=entry.organisation)
+    permissions.require_representative(by, entry.organisation)
+    _move(
+        entry, "submit",
+        submitted_at=clock.now(), evidence={**entry.evidence, **(evidence or {})},
+    )  # fmt: skip
+    return _run_checks(entry)
+
+
+@recorded("registry.complete")
+def complete(entry: RegistryEntry, *, by, evidence) -> RegistryEntry:
+    """Bring what was missing; the checks run again."""
+    entry = locked(entry)
+    describe(obj=entry, org=entry.organisation)
+    permissions.require_member(by, entry.organisation)
+    _move(entry, "complete", evidence={**entry.evidence, **evidence})
+    return _run_checks(entry)
+
+
+def _run_checks(entry: RegistryEntry) -> RegistryEntry:
+    file = file_of(entry)
+    done = checks.run(file)
+    missing = checks.missing(done)
+    entry.checks = [check.as_dict() for check in done]
+    if missing:
+        _move(entry, "check_failed", due_on=None)
+    else:
+        days = 5 if set(entry.domains) & SLOW else 2
+        _move(entry, "checks_passed", due_on=add_working_days(clock.today(), days))
+    record(
+        "registry.check", by=SYSTEM, obj=entry, org=entry.organisation, out="deny" if missing else "allow",
+        reason=tuple(check.key for check in done if not check.ok), detail={"missing": missing},
+    )  # fmt: skip
+    return entry
+
+
+def file_of(entry: RegistryEntry) -> checks.File:
+    """What the checks read of `entry`, today."""
+    organisation = entry.organisation
+    line = DirectoryCompany.objects.filter(siren=organisation.siren).first()
+    names = Membership.objects.current().filter(organisation=organisation, role=Role.LEGAL_REPRESENTATIVE)
+    return checks.File(
+        siren=organisation.siren or "",
+        name=organisation.name,
+        names=tuple(names.values_list("user__full_name", flat=True)),
+        domains=frozenset(entry.domains),
+        evidence=entry.evidence,
+        company=line and checks.Company(line.name, line.is_active, line.representative),
+        has_duplicate=RegistryEntry.objects.filter(organisation__siren=organisation.siren, status__in=LIVE)
+        .exclude(pk=entry.pk)
+        .exists(),
+        today=clock.today(),
+    )
+
+
+@recorded("registry.review")
+def accredit(entry: RegistryEntry, *, by, reason="") -> RegistryEntry:
+    """A clerk's decision to accredit; the second, different clerk's makes it take effect."""
+    entry = locked(entry)
+    next_state(entry.status, "accredit")
+    if _agreed("registry.accredit", entry, by=by, reason=reason):
+        _accredited(entry, by=by)
+    return entry
+
+
+@recorded("registry.accredit")
+def _accredited(entry: RegistryEntry, *, by):
+    today = clock.today()
+    until = min(filter(None, [last_day_of(today, VALIDITY_MONTHS), checks.earliest_end(file_of(entry))]))
+    if until < today:
+        raise WrongState(_("Une pièce exigée n'est plus valable ; demandez-la à nouveau avant d'agréer."))
+    _move(entry, "accredit", decided_at=clock.now())
+    _open_period(entry, today, until)
+    raise_epoch(("organisation", str(entry.organisation_id)))
+    describe(obj=entry, org=entry.organisation, detail={"from": today, "until": until})
+
+
+def _open_period(entry: RegistryEntry, first: date, last: date) -> None:
+    Accreditation.objects.create(
+        entry=entry, organisation=entry.organisation, domains=entry.domains, zone_kinds=entry.zone_kinds,
+        period=DateRange(first, last + timedelta(days=1)),
+    )  # fmt: skip
+
+
+@recorded("registry.review")
+def refuse(entry: RegistryEntry, *, by, reason) -> RegistryEntry:
+    """A clerk's decision to refuse, with its reasons; the second, different clerk's makes it take effect."""
+    entry = locked(entry)
+    next_state(entry.status, "refuse")
+    if not reason.strip():
+        raise BadInput(_("Un refus dit ses motifs (CRPA art. L.211-2)."))
+    if _agreed("registry.refuse", entry, by=by, reason=reason):
+        _refused(entry, by=by, reason=reason)
+    return entry
+
+
+@recorded("registry.refuse")
+def _refused(entry: RegistryEntry, *, by, reason):
+    _move(entry, "refuse", decided_at=clock.now(), decision_reasons=reason)
+    describe(obj=entry, org=entry.organisation, detail={"reasons": reason})
+
+
+@recorded("registry.suspend")
+def suspend(entry: RegistryEntry, *, by, reason) -> RegistryEntry:
+    """Stop every access of the organisation at once; one clerk is enough, because doubt does not wait."""
+    entry = locked(entry)
+    describe(obj=entry, org=entry.organisation, detail={"reason": reason})
+    permissions.require_registry_officer(by, concerned=entry.organisation)
+    if not reason.strip():
+        raise BadInput(_("Une suspension dit ses motifs."))
+    _move(entry, "suspend", decided_at=clock.now(), decision_reasons=reason)
+    raise_epoch(("organisation", str(entry.organisation_id)))
+    return entry
+
+
+@recorded("registry.review")
+def reinstate(entry: RegistryEntry, *, by, reason) -> RegistryEntry:
+    """Lift a suspension, by two clerks."""
+    entry = locked(entry)
+    next_state(entry.status, "reinstate")
+    if _agreed("registry.reinstate", entry, by=by, reason=reason):
+        _reinstated(entry, by=by, reason=reason)
+    return entry
+
+
+@recorded("registry.reinstate")
+def _reinstated(entry: RegistryEntry, *, by, reason):
+    _move(entry, "reinstate", decided_at=clock.now(), decision_reasons="")
+    raise_epoch(("organisation", str(entry.organisation_id)))
+    describe(obj=entry, org=entry.organisation, detail={"reason": reason})
+
+
+@recorded("registry.review")
+def withdraw(entry: RegistryEntry, *, by, reason) -> RegistryEntry:
+    """Withdraw the accreditation, by two clerks; the live conventions of the organisation are suspended."""
+    entry = locked(entry)
+    next_state(entry.status, "withdraw")
+    if not reason.strip():
+        raise BadInput(_("Un retrait dit la condition qui n'est plus remplie (CRPA art. L.242-2)."))
+    if _agreed("registry.withdraw", entry, by=by, reason=reason):
+        _withdrawn(entry, by=by, reason=reason)
+    return entry
+
+
+@recorded("registry.withdraw")
+def _withdrawn(entry: RegistryEntry, *, by, reason):
+    from consent.models import Convention
+    from consent.transitions import convention as conventions
+
+    today = clock.today()
+    _move(entry, "withdraw", decided_at=clock.now(), decision_reasons=reason)
+    for accreditation in entry.accreditations.filter(period__contains=today):
+        accreditation.period = DateRange(accreditation.period.lower, today + timedelta(days=1))
+        accreditation.save(update_fields=["period"])
+    raise_epoch(("organisation", str(entry.organisation_id)))
+    live = Convention.objects.filter(organisation=entry.organisation, status=Convention.Status.ACTIVE)
+    for convention in live:
+        conventions.suspend_by_system(convention, by=SYSTEM, reason=_("Agrément retiré."))
+    describe(obj=entry, org=entry.organisation, detail={"reason": reason, "suspended": len(live)})
+
+
+def _agreed(act: str, entry: RegistryEntry, *, by, reason: str) -> bool:
+    """Record this clerk's agreement; true once two different clerks agree. Nobody decides on their own body."""
+    describe(obj=entry, org=entry.organisation, detail={"act": act, "reason": reason})
+    permissions.require_registry_officer(by, concerned=entry.organisation)
+    return countersign(act, countersign_ref(entry), by=by, reason=reason, concerned=entry.organisation).is_complete
