@@ -1,0 +1,174 @@
+"""Reading a source: what is refused names its line, and what to do."""
+
+import csv
+import gzip
+import io
+import itertools
+import random
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.errors import BadInput
+from zones.reading import GZIP, Limits, Reading, expand, lines, rows, write_clear
+
+STAYS = Path(__file__).resolve().parents[2] / "deploy" / "demo" / "data" / "diabetic_data.csv.gz"
+
+
+def pieces(content, size=7):
+    return [content[at : at + size] for at in range(0, len(content), size)]
+
+
+def read(content, *, limits=None, size=7, **reading):
+    limits = limits or Limits()
+    chosen = Reading(**reading)
+    blocks = lines(expand(pieces(content, size), limits=limits), chosen.encoding, limits=limits)
+    return [row for row in rows(blocks, chosen, limits=limits) if row is not None]
+
+
+def refusal(content, **options):
+    with pytest.raises(BadInput) as refused:
+        read(content, **options)
+    return str(refused.value)
+
+
+def test_a_plain_file_is_read_as_it_is():
+    assert read(b'a,b\r\n1,"x, y"\r\n\r\n2,?\r\n') == [["a", "b"], ["1", "x, y"], ["2", "?"]]
+
+
+def test_compression_is_told_by_the_first_bytes_even_one_at_a_time():
+    packed = gzip.compress(b"a,b\n1,2\n")
+
+    assert read(packed, size=1) == [["a", "b"], ["1", "2"]]
+
+
+def test_gzip_members_follow_each_other():
+    assert read(gzip.compress(b"a,b\n") + gzip.compress(b"1,2\n")) == [["a", "b"], ["1", "2"]]
+
+
+def test_latin_1_and_a_byte_order_mark_are_understood():
+    assert read("é;b\n1;à\n".encode("latin-1"), encoding="latin-1", delimiter=";") == [["é", "b"], ["1", "à"]]
+    assert read(b"\xef\xbb\xbfa,b\n1,2\n")[0] == ["a", "b"]
+
+
+def test_json_lines_keep_their_figures_as_written():
+    content = b'{"a": 1.50, "b": null}\n\n{"b": true, "a": "x"}\n'
+
+    assert read(content, format="ndjson") == [["a", "b"], ["1.50", ""], ["x", "true"]]
+
+
+def test_columns_without_a_header_are_numbered():
+    assert read(b"1,2\n3,4\n", header=False) == [["colonne_1", "colonne_2"], ["1", "2"], ["3", "4"]]
+
+
+BAD = [
+    (b"", {}, "vide"),
+    (b"\n\n", {}, "vide"),
+    ("a,b\n1,2\nx,é\n".encode("latin-1"), {}, "Ligne 3, colonne 3 : l'octet 0xE9"),
+    (b"a,b\n1,\x81\n", {"encoding": "cp1252"}, "Ligne 2, colonne 3"),
+    (b"a,b\n1,2\n1\n", {}, "Ligne 3 : 1 valeurs au lieu de 2"),
+    (b'a,b\n"1\n2",3\n1,2,3\n', {}, "Ligne 4 : 3 valeurs au lieu de 2"),
+    (b'a,b\n1,"2\n', {}, "Ligne 2 : guillemets"),
+    (b"a,,c\n1,2,3\n", {}, "La colonne 2 de l'en-tête"),
+    (b"a,b,A\n1,2,3\n", {}, "Les colonnes 1 et 3"),
+    (b"a" * 121 + b",b\n1,2\n", {}, "colonne 1 dépasse 120 signes"),
+    (b"a,b\n\x00,2\n", {}, "Ligne 2 : octet nul"),
+    (b'{"a": 1}\n[2]\n', {"format": "ndjson"}, "Ligne 2 : ce n'est pas un objet JSON"),
+    (b'{"a": 1}\n{"b": 2}\n', {"format": "ndjson"}, "Ligne 2 : la clé « b »"),
+    (b'{"a": {"b": 1}}\n', {"format": "ndjson"}, "Ligne 1 : la clé « a » contient une structure"),
+    (GZIP + b"\x08 broken gzip content", {}, "abîmé"),
+    (gzip.compress(b"a,b\n1,2\n" * 100)[:-9], {}, "incomplet"),
+    (b"a,b\n" + b"x" * 5000 + b",2\n", {"limits": Limits(line_bytes=4096)}, "La ligne 2 dépasse 4 Kio"),
+    (b"a,b\n" * 1000, {"limits": Limits(clear_bytes=1000)}, "décompressé"),
+    (
+        gzip.compress(b"0" * 100_000 + b"\n"),
+        {"limits": Limits(ratio=50, ratio_from=10_000, line_bytes=10**6)},
+        "gonfle plus de 50 fois",
+    ),
+    (b",".join(b"c%d" % n for n in range(30)) + b"\n", {"limits": Limits(columns=20)}, "30 colonnes : 20 au plus"),
+]
+
+
+@pytest.mark.parametrize(("content", "options", "message"), BAD, ids=[m[:40] for *_, m in BAD])
+def test_a_bad_file_is_refused_with_its_mend(content, options, message):
+    told = refusal(content, **options)
+
+    assert message in told
+    assert told.endswith(".")
+
+
+def test_a_giant_line_is_stopped_before_it_is_held_whole():
+    taken = 0
+
+    def endless():
+        nonlocal taken
+        while True:
+            taken += 1024
+            yield b"x" * 1024
+
+    with pytest.raises(BadInput):
+        list(lines(endless(), "utf-8", limits=Limits(line_bytes=64 * 1024)))
+
+    assert taken <= 66 * 1024
+
+
+def test_a_bomb_is_stopped_after_a_few_blocks():
+    bomb = zlib.compressobj(9, wbits=31)
+    packed = b"".join(bomb.compress(b"\0" * 1024 * 1024) for _ in range(200)) + bomb.flush()
+    given = 0
+
+    with pytest.raises(BadInput):
+        for clear in expand([packed], limits=Limits(ratio=100, ratio_from=1024 * 1024)):
+            given += len(clear)
+
+    assert given <= 25 * 1024 * 1024
+
+
+def test_a_header_alone_is_not_a_dataset():
+    with pytest.raises(BadInput, match="aucune ligne de données"):
+        write_clear(["a,b\n"], Reading(), io.StringIO())
+
+
+@given(
+    st.lists(
+        st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8), min_size=2, max_size=2),
+        min_size=1,
+        max_size=20,
+    ),
+    st.integers(min_value=1, max_value=40),
+)
+def test_what_was_written_is_what_is_read(table, size):
+    written = io.StringIO()
+    csv.writer(written, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows([["a", "b"], *table])
+
+    found = read(written.getvalue().encode(), size=size)
+
+    assert found == [["a", "b"], *table]
+
+
+@given(st.binary(max_size=200), st.integers(min_value=1, max_value=20))
+def test_any_bytes_are_read_or_refused_but_never_break_the_reader(content, size):
+    try:
+        read(content, size=size)
+    except BadInput as refused:
+        assert str(refused)
+
+
+def test_the_real_stays_are_read_whole_in_whatever_pieces():
+    content = STAYS.read_bytes()
+    sizes = random.Random(7)
+    cuts = [0]
+    while cuts[-1] < len(content):
+        cuts.append(cuts[-1] + sizes.randint(1, 300_000))
+    blocks = lines(expand(content[a:b] for a, b in itertools.pairwise(cuts)), "utf-8")
+
+    found = list(rows(blocks, Reading()))
+
+    assert len(found) == 101_767
+    assert len(found[0]) == 50
+    at = found[0].index
+    assert sum(row[at("weight")] == "?" for row in found) == 98_569
+    assert sum(row[at("max_glu_serum")] == "None" for row in found) == 96_420

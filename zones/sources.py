@@ -1,0 +1,168 @@
+"""Opening sealed sources. For the worker alone: it needs the zone's identity, which the web's processes never hold.
+
+    with clear_copy(version) as path:
+        connection.execute(f"SELECT * FROM {relation(path, version.reading)}")
+
+The clear copy is a CSV in UTF-8 with commas and a header, in a scratch folder of mode 0700 that is removed in every
+case. Every column is to be read as text; `relation` says how, with the version's marks for missing values.
+"""
+
+import contextlib
+import hashlib
+import os
+import queue
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyrage
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from broker.errors import BadInput
+from zones.models import DatasetVersion
+from zones.reading import LIMITS, Limits, Reading, expand, lines, write_clear
+
+PIECE = 256 * 1024  # bytes between the opening thread and the reader
+AHEAD = 16  # pieces
+
+
+def path_of(version: DatasetVersion) -> Path:
+    """Where the sealed bytes of `version` lie."""
+    return settings.SOURCES / version.stored_as
+
+
+def clear_scratch() -> None:
+    """Remove what a killed worker left behind. Called when a worker starts."""
+    if settings.SCRATCH.exists():
+        for left in settings.SCRATCH.glob("source-*"):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def open_source(version: DatasetVersion) -> Iterator[bytes]:
+    """The original bytes of `version`, in pieces, as they were sent. Raises BadInput when they are not those."""
+    from broker.keys.store import KeyStore
+
+    identity = pyrage.x25519.Identity.from_str(
+        KeyStore(settings.KEY_STORE).open("source", f"zone:{version.dataset.zone_id}").decode().strip()
+    )
+    digest = hashlib.sha256()
+    for piece in _opened(path_of(version), identity):
+        digest.update(piece)
+        yield piece
+    if digest.hexdigest() != version.sha256:
+        raise BadInput(_("La source conservée n'a plus l'empreinte qu'elle avait à l'arrivée. Envoyez-la à nouveau."))
+
+
+class _Pieces:
+    """A file to write to, whose bytes come out of a bounded queue."""
+
+    def __init__(self):
+        self.queue: queue.Queue = queue.Queue(AHEAD)
+        self.abandoned = threading.Event()
+
+    def write(self, data) -> int:
+        self.put(bytes(data))
+        return len(data)
+
+    def put(self, item) -> None:
+        while not self.abandoned.is_set():
+            with contextlib.suppress(queue.Full):
+                self.queue.put(item, timeout=0.2)
+                return
+        raise BrokenPipeError
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
+def _opened(path: Path, identity) -> Iterator[bytes]:
+    pieces = _Pieces()
+
+    def run():
+        end: object = None
+        try:
+            with path.open("rb") as sealed:
+                pyrage.decrypt_io(sealed, pieces, [identity])
+        except BaseException as error:
+            end = error
+        with contextlib.suppress(BrokenPipeError):
+            pieces.put(end)
+
+    thread = threading.Thread(target=run, name="open-source", daemon=True)
+    thread.start()
+    try:
+        held: list[bytes] = []
+        size = 0
+        while isinstance(piece := pieces.queue.get(), bytes):
+            held.append(piece)
+            size += len(piece)
+            if size >= PIECE:
+                yield b"".join(held)
+                held, size = [], 0
+        if held:
+            yield b"".join(held)
+        if isinstance(piece, pyrage.DecryptError):
+            raise BadInput(
+                _("La source conservée est abîmée ou scellée à une autre clé. Envoyez-la à nouveau.")
+            ) from piece
+        if piece is not None:
+            raise piece
+    finally:
+        pieces.abandoned.set()
+        thread.join(timeout=5)
+
+
+@contextmanager
+def clear_copy(version: DatasetVersion, *, checked: bool = False, limits: Limits = LIMITS) -> Iterator[Path]:
+    """A clear CSV of `version` (UTF-8, commas, header) in a scratch folder removed at the end, whatever happens.
+
+    With `checked` every row is read and compared with the header, and `version.rows` and the count of blank lines of
+    `version.reading` are set (not saved). Raises BadInput with the line at fault and its mend.
+    """
+    settings.SCRATCH.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="source-", dir=settings.SCRATCH))
+    try:
+        reading = Reading.of(version.reading)
+        path = folder / "clear.csv"
+        blocks = lines(expand(open_source(version), limits=limits), reading.encoding, limits=limits)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as out:
+            if checked or not reading.is_plain:
+                count, blank = write_clear(blocks, reading, out, limits=limits)
+                if checked:
+                    version.rows = count
+                    version.reading = {**version.reading, "blank_lines": blank}
+            else:
+                for block in blocks:
+                    out.write(block)
+        yield path
+    finally:
+        shutil.rmtree(folder)
+
+
+def literal(text: str) -> str:
+    """`text` as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def relation(path: Path | str, stored: dict) -> str:
+    """The SQL of the table in a clear copy: every column text, in the file's order, missing values NULL."""
+    marks = ", ".join(literal(mark) for mark in ("", *Reading.of(stored).missing))
+    return (
+        f"read_csv({literal(str(path))}, header = true, delim = ',', quote = '\"', escape = '\"', "
+        f"all_varchar = true, nullstr = [{marks}], max_line_size = {LIMITS.line_bytes * 2}, auto_detect = false, "
+        f"columns = {_columns(path)})"
+    )
+
+
+def _columns(path: Path | str) -> str:
+    """The names of the header as DuckDB's `columns`: without them it would guess from the first rows."""
+    import csv
+
+    with Path(path).open(encoding="utf-8", newline="") as file:
+        names = [name.strip() for name in next(csv.reader(file))]
+    return "{" + ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names) + "}"
