@@ -142,8 +142,7 @@ def record(
             }
         )
         cursor.execute(
-            "INSERT INTO audit_event (generation, at_day, payload) "
-            "VALUES ((SELECT generation FROM audit_sequencer), %s, %s) RETURNING id",
+            "INSERT INTO audit_event (at_day, payload) VALUES (%s, %s) RETURNING id",
             [at.date(), payload],
         )
         number = cursor.fetchone()[0]

@@ -1,0 +1,73 @@
+"""How the log stands: its size, its last signed checkpoint, how late it runs. Readable by the application's role."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection
+
+from broker.audit.note import Verifier
+
+UNSEQUENCED = """
+    SELECT extract(epoch FROM clock_timestamp() - waiting.recorded_at)
+    FROM audit_sequencer, LATERAL (
+        SELECT recorded_at FROM audit_event
+        WHERE (generation, xid, id) > (last_generation, last_xid, last_id)
+        ORDER BY generation, xid, id LIMIT 1
+    ) AS waiting
+"""
+
+
+def lag() -> float:
+    """Age in real seconds of the oldest event that is not yet in the tree; 0 when all are. For rule G42."""
+    with connection.cursor() as cursor:
+        cursor.execute(UNSEQUENCED)
+        row = cursor.fetchone()
+    return max(0.0, float(row[0])) if row else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A checkpoint as it was published; `tsr` is its RFC 3161 token, when an authority gave one."""
+
+    size: int
+    root: bytes
+    note: str
+    published_at: datetime
+    tsr: bytes | None
+
+
+def checkpoint(size: int | None = None) -> Published | None:
+    """The last published checkpoint, or the one of exactly `size` leaves."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT size, root, note, published_at, tsr FROM audit_checkpoint "
+            "WHERE %(size)s::bigint IS NULL OR size = %(size)s ORDER BY size DESC LIMIT 1",
+            {"size": size},
+        )
+        row = cursor.fetchone()
+    return Published(row[0], bytes(row[1]), row[2], row[3], bytes(row[4]) if row[4] else None) if row else None
+
+
+def genesis() -> dict | None:
+    """The first leaf: the log's name, its public key, its policy; None before the sequencer's first start."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT payload FROM audit_event WHERE generation = 0 ORDER BY generation, xid, id LIMIT 1")
+        row = cursor.fetchone()
+    return json.loads(row[0]) if row else None
+
+
+def verifier() -> Verifier | None:
+    """The public key that the genesis record names."""
+    first = genesis()
+    return Verifier.parse(first["keys"][0]) if first else None
+
+
+def read_tile(level: int, n: int) -> bytes:
+    """A tile's bytes. Raises LookupError when there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT hashes FROM audit_tile WHERE level = %s AND n = %s", [level, n])
+        row = cursor.fetchone()
+    if row is None:
+        raise LookupError(f"there is no tile {level}/{n}")
+    return bytes(row[0])
