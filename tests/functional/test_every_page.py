@@ -4,7 +4,7 @@ import pytest
 
 from tests.functional.conftest import fits
 
-PUBLIC = ["/", "/compte/login/", "/compte/signup/"]
+PUBLIC = ["/", "/et-moi/", "/compte/login/", "/compte/signup/"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
