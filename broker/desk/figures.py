@@ -115,5 +115,3 @@ def uses(limit: int = 10):
         .select_related("organisation", "zone", "offer__dataset", "application")
         .order_by("-activated_at")[:limit]
     )
-
-
