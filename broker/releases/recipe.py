@@ -45,6 +45,7 @@ from consent import treatments
 
 PLAN = 1
 SUPPRESSION_MAX_PCT = 5
+RESERVED = ("pseudonym", "event_rank")
 
 
 def canonical(recipe: dict) -> bytes:
@@ -72,6 +73,11 @@ def compose(*, convention, version, offer_columns, wanted, ruleset: str, duckdb:
     every = sorted(dataset.columns.all(), key=lambda column: column.position)
     for column in every:
         column.dataset = dataset
+    if taken := [c.name for c in every if c.name.lower() in RESERVED or c.name.lower().startswith("terrain_")]:
+        raise BadInput(
+            _("Ces noms de colonnes sont réservés à la remise : %(names)s. Renommez-les dans la source.")
+            % {"names": ", ".join(taken)}
+        )
     subject = next((c.name for c in every if c.role == "subject_key"), None) if dataset.is_personal else None
     if dataset.is_personal and subject is None:
         raise BadInput(
