@@ -318,7 +318,8 @@ class Plan:
         prefix = self._say("hex_number", h="substr(terrain_h, 1, 16)")
         return (
             f"SELECT pseudonym, event_rank{others} FROM (SELECT substr(terrain_h, 1, 32) AS pseudonym, "
-            f"{prefix} AS terrain_prefix, event_rank{others} FROM kept) shown ORDER BY terrain_prefix, pseudonym, event_rank"
+            f"{prefix} AS terrain_prefix, event_rank{others} FROM kept) shown "
+            "ORDER BY terrain_prefix, pseudonym, event_rank"
         )
 
     def tokens(self) -> str:
