@@ -90,6 +90,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "broker.middleware.RequestContext",
+    "broker.accounts.middleware.SecondFactor",
     "broker.middleware.ErrorPages",
 ]
 
@@ -158,8 +159,21 @@ ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = True
-
+ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_RESEND = True
+ACCOUNT_PASSWORD_RESET_BY_CODE_ENABLED = True
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # no letter to somebody who never came
+ACCOUNT_ADAPTER = "broker.accounts.adapters.AccountAdapter"
+ACCOUNT_FORMS = {"signup": "broker.accounts.forms.SignupForm"}
+# In the demo everybody comes from 127.0.0.1: the limits by address are those of a crowd, those by account stay.
+ACCOUNT_RATE_LIMITS = {"login": "600/m/ip", "signup": "200/m/ip", "login_failed": "200/m/ip,5/300s/key"} if DEMO else {}
+ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_LOGOUT_ON_GET = False
+MFA_ADAPTER = "broker.accounts.adapters.MFAAdapter"
+MFA_FORMS = {
+    "authenticate": "broker.accounts.forms.AuthenticateForm",
+    "reauthenticate": "broker.accounts.forms.ReauthenticateForm",
+    "activate_totp": "broker.accounts.forms.ActivateTOTPForm",
+}
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = "Terrain"
 MFA_TOTP_TOLERANCE = 1  # one step of 30 s either way: RFC 6238 section 5.2

@@ -1,3 +1,10 @@
 from django.urls import include, path
 
-urlpatterns = [path("", include("allauth.account.urls")), path("2fa/", include("allauth.mfa.urls"))]
+from broker.accounts.views import second_factor
+
+urlpatterns = [
+    path("second-facteur/", second_factor.give_again, name="second-factor"),
+    path("2fa/totp/activate/", second_factor.activate_totp, name="mfa_activate_totp"),
+    path("", include("allauth.account.urls")),
+    path("2fa/", include("allauth.mfa.urls")),
+]

@@ -68,6 +68,11 @@ def describe(**facts) -> None:
     draft.update(facts)
 
 
+def under_way() -> bool:
+    """Whether a recorded verb is running, whose transaction a refusal would roll back."""
+    return _draft.get() is not None
+
+
 def _record_failure(act: str, *, by, error: Exception, draft: dict[str, Any]) -> None:
     refused = isinstance(error, TerrainError)
     detail = {**draft.get("detail", {}), "error": type(error).__name__}

@@ -1,4 +1,5 @@
 from .dataset import Column, ColumnRole, Dataset, DatasetVersion, Domain, SensitiveClass
+from .grants import ZoneGrant
 from .zone import Sensor, Service, Site, Zone
 
 __all__ = [
@@ -12,4 +13,5 @@ __all__ = [
     "Service",
     "Site",
     "Zone",
+    "ZoneGrant",
 ]

@@ -1,6 +1,7 @@
 """Declared places of processing, the machine credentials that act in them, and the orders they execute."""
 
 import uuid
+from datetime import timedelta
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -89,5 +90,11 @@ class MachineOrder(models.Model):
             models.CheckConstraint(
                 condition=models.Q(used_at=None, used_by=None) | models.Q(used_at__isnull=False, used_by__isnull=False),
                 name="order_used_at_with_by",
-            )
+            ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    expires_at__gt=models.F("given_at"), expires_at__lte=models.F("given_at") + timedelta(hours=24)
+                ),
+                name="order_lives_a_day",
+            ),
         ]

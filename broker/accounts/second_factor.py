@@ -1,0 +1,107 @@
+"""The second factor: when it was last given in a session, and giving it again at an act.
+
+Its time is read on the project's clock, so that the gate compares it with its own `now`. A code is spent once: a
+second use is refused for as long as it would still be accepted (RFC 6238, section 5.2).
+"""
+
+from datetime import datetime
+
+from allauth.mfa import app_settings as mfa_settings
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value, validate_totp_code
+from allauth.mfa.utils import decrypt
+from django.core.cache import cache
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from broker import clock
+from broker.audit.actions import describe, record, recorded, under_way
+from broker.errors import BadInput
+
+SESSION_KEY = "second_factor_at"
+TRIES, TRIES_SECONDS = 5, 300  # wrong codes at an act, for one person, within this time
+
+
+def at(request) -> datetime | None:
+    """When this session's person last gave their second factor, on the project's clock; None if they did not."""
+    written = request.session.get(SESSION_KEY)
+    return datetime.fromisoformat(written) if written else None
+
+
+def remember(request) -> None:
+    """Note in the session that its person gave their second factor just now."""
+    request.session[SESSION_KEY] = clock.now().isoformat()
+
+
+def forget(request) -> None:
+    request.session.pop(SESSION_KEY, None)
+
+
+def authenticator_of(user) -> Authenticator | None:
+    return Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).first()
+
+
+def enrol(user, secret: str) -> Authenticator:
+    """Give `user` the TOTP `secret` (base 32), stored encrypted: the demo's cast and the tests."""
+    return TOTP.activate(user, secret).instance
+
+
+def code_at(user, unix_time: float) -> str:
+    """The code of `user`'s authenticator at a time: for the demo's page of the cast, and tests."""
+    secret = decrypt(authenticator_of(user).data["secret"])
+    return format_hotp_value(hotp_value(secret, int(unix_time) // mfa_settings.TOTP_PERIOD))
+
+
+def spend(user, code: str) -> bool:
+    """Mark `code` as used by `user`; false when it was used within the time it stays valid."""
+    valid_for = (2 * mfa_settings.TOTP_TOLERANCE + 1) * mfa_settings.TOTP_PERIOD
+    digits = "".join(sign for sign in code if sign.isdigit())
+    return cache.add(f"second_factor.spent?user={user.pk}&code={digits}", "y", timeout=valid_for)
+
+
+def confirm(user, code: str) -> dict[str, str]:
+    """Check a fresh TOTP `code` of `user` at an act, and return the evidence: method, authenticator, time.
+
+    Raises BadInput on a wrong, spent or missing code, and after too many wrong ones; each refusal is an event.
+    Called before the verb, never inside: a rollback would give the spent code and the counted try back.
+    """
+    if under_way():
+        raise RuntimeError("confirm() comes before the verb: its refusals and spent codes outlive a rollback")
+    authenticator = authenticator_of(user)
+    if authenticator is None:
+        raise BadInput(_("Installez d'abord votre application d'authentification, depuis votre compte."))
+    if _one_more_try(user) > TRIES:
+        _refuse(user, _("Trop de codes refusés : attendez cinq minutes, puis donnez un code nouveau."))
+    if not validate_totp_code(decrypt(authenticator.data["secret"]), code):
+        _refuse(user, _("Code inexact : recopiez les six chiffres que montre votre application."))
+    if not spend(user, code):
+        _refuse(user, _("Ce code a déjà servi : attendez le suivant (trente secondes au plus)."))
+    cache.delete(_tries(user))
+    authenticator.record_usage()
+    return {"method": "totp", "authenticator": str(authenticator.pk), "at": clock.now().isoformat()}
+
+
+def _tries(user) -> str:
+    return f"second_factor.tries?user={user.pk}"
+
+
+def _one_more_try(user) -> int:
+    """Count this try; the person's row is locked, or guesses sent side by side would count as one."""
+    with transaction.atomic():
+        type(user).objects.select_for_update().get(pk=user.pk)
+        count = cache.get(_tries(user), 0) + 1
+        cache.set(_tries(user), count, timeout=TRIES_SECONDS)
+    return count
+
+
+@recorded("user.second_factor")
+def recorded_in_session(request, evidence: dict[str, str], *, by) -> None:
+    """Write that `by` gave their second factor in this session, and when."""
+    describe(obj=by, detail=evidence)
+    remember(request)
+
+
+def _refuse(user, message: str) -> None:
+    with transaction.atomic():
+        record("user.second_factor", by=user, out="deny", reason=("code",), detail={"message": message})
+    raise BadInput(message)

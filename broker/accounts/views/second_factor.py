@@ -1,0 +1,45 @@
+"""Getting a second factor, and giving it again in a session that is open already."""
+
+from allauth.mfa.totp.views import ActivateTOTPView
+from django.shortcuts import redirect, render, resolve_url
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from broker.accounts import second_factor
+from broker.accounts.forms import SecondFactorForm
+from broker.errors import BadInput
+
+
+class ActivateTOTP(ActivateTOTPView):
+    """allauth's enrolment. The code that proves it is the session's second factor."""
+
+    def form_valid(self, form):
+        response = super().form_valid(form)
+        second_factor.recorded_in_session(self.request, {"method": "totp", "enrolled": "yes"}, by=self.request.user)
+        return response
+
+
+activate_totp = ActivateTOTP.as_view()
+
+
+def give_again(request):
+    """A fresh code, then back to `next`."""
+    if second_factor.authenticator_of(request.user) is None:
+        return redirect("mfa_activate_totp")
+    form = SecondFactorForm(request.POST or None)
+    if form.is_valid():
+        try:
+            evidence = second_factor.confirm(request.user, form.cleaned_data["code"])
+        except BadInput as error:
+            form.add_error("code", str(error))
+        else:
+            second_factor.recorded_in_session(request, evidence, by=request.user)
+            return redirect(_next(request))
+    facts = {"form": form, "next": _next(request), "given_at": second_factor.at(request)}
+    return render(request, "accounts/second_factor.html", facts, status=422 if form.is_bound else 200)
+
+
+def _next(request) -> str:
+    wanted = request.POST.get("next") or request.GET.get("next") or ""
+    if url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()):
+        return wanted
+    return resolve_url("desk")
