@@ -1,8 +1,8 @@
 """Who may, in the room of consent. Each function raises NotAllowed with the mend; `can` answers for buttons."""
 
-from broker.accounts.grants import may
 from django.utils.translation import gettext as _
 
+from broker.accounts.grants import may
 from broker.accounts.models import Organisation, Role
 from broker.errors import NotAllowed
 

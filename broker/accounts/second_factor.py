@@ -62,16 +62,14 @@ def spend(user, code: str) -> bool:
 def confirm(user, code: str) -> dict[str, str]:
     """Check a fresh TOTP `code` of `user` at an act, and return the evidence: method, authenticator, time.
 
-    Raises BadInput on a wrong, spent or missing code, and after too many wrong ones; each refusal is an event.
-    Called before the verb, never inside: a rollback would give the spent code and the counted try back.
+    Raises BadInput on a wrong, spent or missing code, and after too many wrong ones. A wrong code is counted even
+    when the verb that asked for it is rolled back.
     """
-    if under_way():
-        raise RuntimeError("confirm() comes before the verb: its refusals and spent codes outlive a rollback")
     authenticator = authenticator_of(user)
     if authenticator is None:
         raise BadInput(_("Installez d'abord votre application d'authentification, depuis votre compte."))
-    if _one_more_try(user) > TRIES:
-        _refuse(user, _("Trop de codes refusés : attendez cinq minutes, puis donnez un code nouveau."))
+    if cache.get(_tries(user), 0) >= TRIES:
+        raise BadInput(_("Trop de codes refusés : attendez cinq minutes, puis donnez un code nouveau."))
     if not validate_totp_code(decrypt(authenticator.data["secret"]), code):
         _refuse(user, _("Code inexact : recopiez les six chiffres que montre votre application."))
     if not spend(user, code):
@@ -85,13 +83,21 @@ def _tries(user) -> str:
     return f"second_factor.tries?user={user.pk}"
 
 
-def _one_more_try(user) -> int:
-    """Count this try; the person's row is locked, or guesses sent side by side would count as one."""
-    with transaction.atomic():
-        type(user).objects.select_for_update().get(pk=user.pk)
-        count = cache.get(_tries(user), 0) + 1
-        cache.set(_tries(user), count, timeout=TRIES_SECONDS)
-    return count
+def _refuse(user, message: str) -> None:
+    """Count the try and tell the log: at once, or after the rollback of the verb under way."""
+
+    def consequence():
+        with transaction.atomic():
+            type(user).objects.select_for_update(of=("self",)).get(pk=user.pk)  # guesses sent side by side count each
+            cache.set(_tries(user), cache.get(_tries(user), 0) + 1, timeout=TRIES_SECONDS)
+            record("user.second_factor", by=user, obj=user, out="deny", reason=("code",), detail={"message": message})
+
+    error = BadInput(message)
+    if under_way():
+        error.afterwards = (consequence,)
+    else:
+        consequence()
+    raise error
 
 
 @recorded("user.second_factor")
@@ -99,9 +105,3 @@ def recorded_in_session(request, evidence: dict[str, str], *, by) -> None:
     """Write that `by` gave their second factor in this session, and when."""
     describe(obj=by, detail=evidence)
     remember(request)
-
-
-def _refuse(user, message: str) -> None:
-    with transaction.atomic():
-        record("user.second_factor", by=user, out="deny", reason=("code",), detail={"message": message})
-    raise BadInput(message)

@@ -31,7 +31,8 @@ def recorded(act: str):
     """Wrap a verb that takes `by=`: open its transaction, record `act` in it; on failure roll back and record why.
 
     A verb called inside another recorded verb writes its event in the outer transaction; if the whole is rolled
-    back, the outermost verb alone records the refusal, and names the inner act in its detail.
+    back, the outermost verb alone records the refusal, and names the inner act in its detail. What must outlive the
+    rollback (a counted wrong code) is a callable of the error's `afterwards`, called once the refusal is recorded.
     """
     vocabulary.check_act(act)
 
@@ -50,6 +51,8 @@ def recorded(act: str):
                     error.__dict__.setdefault("audit_inner_act", act)
                     raise
                 _record_failure(act, by=by, error=error, draft=_draft.get() or {})
+                for consequence in getattr(error, "afterwards", ()):
+                    consequence()
                 raise
             finally:
                 _draft.reset(token)

@@ -4,15 +4,15 @@ Terms move in the draft alone. From submission on they are fixed: opinions, mand
 terms, and a change is a new version.
 """
 
-from broker.accounts.countersigning import countersign
-from broker.epoch.actions import raise_epoch
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from broker import clock
 from broker.accounts import second_factor
+from broker.accounts.countersigning import countersign
 from broker.accounts.models import Membership, Role
 from broker.audit.actions import describe, recorded
+from broker.epoch.actions import raise_epoch
 from broker.errors import BadInput, WrongState
 from consent import permissions, terms
 from consent.models import Offer, OfferColumn, Opinion, StandingMandate

@@ -2,15 +2,15 @@
 
 from datetime import date, timedelta
 
-from broker.accounts.countersigning import countersign
-from broker.epoch.actions import raise_epoch
 from django.db.backends.postgresql.psycopg_any import DateRange
 from django.utils.translation import gettext as _
 
 from broker import clock
+from broker.accounts.countersigning import countersign
 from broker.accounts.models import Membership, Organisation, Role
 from broker.audit.actions import describe, record, recorded
 from broker.audit.actor import SYSTEM
+from broker.epoch.actions import raise_epoch
 from broker.errors import BadInput, WrongState
 from consent import checks, permissions
 from consent.deadlines import add_working_days, last_day_of

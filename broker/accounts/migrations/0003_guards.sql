@@ -15,10 +15,6 @@ BEGIN
     ) THEN
         RAISE EXCEPTION 'a countersigned decision is never changed' USING ERRCODE = 'insufficient_privilege';
     END IF;
-    IF TG_OP = 'INSERT' AND NEW.second_by_id IS NOT NULL THEN
-        RAISE EXCEPTION 'a decision is opened by one person, then completed by another'
-            USING ERRCODE = 'check_violation';
-    END IF;
     IF EXISTS (
         SELECT 1 FROM accounts_membership
         WHERE organisation_id = NEW.concerned_id AND user_id IN (NEW.first_by_id, NEW.second_by_id)

@@ -51,6 +51,10 @@ class User(AbstractBaseUser, PermissionsMixin):
             self._current_memberships = list(self.memberships.current().select_related("organisation"))
         return self._current_memberships
 
+    def forget_memberships(self) -> None:
+        """Read the memberships anew at the next question: a verb has just changed them."""
+        self.__dict__.pop("_current_memberships", None)
+
     @property
     def organisation(self):
         """The first organisation this person belongs to today, or None."""
