@@ -1,24 +1,43 @@
 # The commands of the project. Only python3, make and a package registry are needed.
 PYTHON ?= python3
 BIN := .venv/bin
+WHAT ?= web
 
-.PHONY: install test check fix
+.PHONY: install demo test check fix bench draw
 
-.venv/installed: requirements/test.txt
-	@test -d .venv || $(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --require-hashes -r requirements/test.txt
+# What runs, then what tests: `make demo` does not wait for the tools.
+.venv/.run: requirements/run.txt
+	@$(PYTHON) deploy/demo/machine.py --install
+	@echo "Installation dans .venv…"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
 	@touch $@
 
-install: .venv/installed
+.venv/.test: requirements/test.txt .venv/.run
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/test.txt
+	@$(BIN)/python -m deploy.demo.prepare messages
+	@touch $@
 
+install: .venv/.test
+
+# ONCE=1: play, verify, stop. TERRAIN_PORT=8010: three other ports.
+demo: .venv/.run
+	@$(BIN)/python -m deploy.demo.start $(if $(ONCE),--once) $(DEMO_OPTIONS)
+
+# T="tests/unit -k gate" runs a part.
 test: install
 	@$(BIN)/python -m pytest $(T)
 
 check: install
-	@$(BIN)/ruff format --check .
-	@$(BIN)/ruff check .
-	@$(BIN)/lint-imports
+	@$(BIN)/python -m ruff format --check .
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m deploy.check
 
 fix: install
-	@$(BIN)/ruff format .
-	@$(BIN)/ruff check --fix .
+	@$(BIN)/python -m ruff format .
+	@$(BIN)/python -m ruff check --fix .
+	@$(BIN)/python -m deploy.check --draw
+
+# WHAT=release|gate|audit|web
+bench: install
+	@$(BIN)/python -m deploy.bench $(WHAT)

@@ -184,12 +184,16 @@ def prepare(url: str) -> None:
         connection.execute(f"{default} SELECT ON TABLES TO terrain_seq, terrain_auditor")
 
 
-def main(base: str) -> None:
-    """Run the cluster in the foreground until a signal, as one line of the process list."""
+def main(base: str, *, watch: bool = False) -> None:
+    """Run the cluster in the foreground until a signal, as one line of the process list.
+
+    With `watch` whoever started the cluster also stops it, after its last client: here a signal only ends the watch.
+    """
     cluster = Cluster(Path(base)).start()
 
     def stop(*_):
-        cluster.stop()
+        if not watch:
+            cluster.stop()
         sys.exit(0)
 
     signal.signal(signal.SIGTERM, stop)
@@ -201,4 +205,4 @@ def main(base: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], watch="--watch" in sys.argv)

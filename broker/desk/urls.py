@@ -7,6 +7,7 @@ from broker.desk import views
 urlpatterns = [
     path("", views.home, name="home"),
     path("et-moi/", views.about_me, name="about-me"),
+    path("sante/", views.health, name="health"),
     path("bureau/", views.desk, name="desk"),
     path("langue/", login_not_required(set_language), name="set_language"),
 ]

@@ -1,6 +1,8 @@
 """The public home, what an inhabitant asks, and the desk of each person."""
 
 from django.contrib.auth.decorators import login_not_required
+from django.db import connection
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
@@ -32,3 +34,12 @@ def about_me(request):
 @require_safe
 def desk(request):
     return render(request, "desk/desk.html")
+
+
+@login_not_required
+@require_safe
+def health(request):
+    """For load balancers and the demo's start: the database answers. Any fault is a 500, which says the same."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return HttpResponse("ok\n", content_type="text/plain")

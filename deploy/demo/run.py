@@ -20,6 +20,7 @@ from deploy.demo.people import Person, StepFailed
 from deploy.demo.story import ROOMS, Step, Story
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+BEGUN = "begun"  # a file of the demo's folder: a story was begun on this database
 
 
 def rooms(chosen: list[str] | None = None) -> list[tuple[str, list[Step]]]:
@@ -109,7 +110,10 @@ def run(*, var: Path, site: str, delivery: str, until: str = "", chosen: list[st
     """Play and write the summary. Returns it."""
     people = load_people(var, site)
     story = Story(site=site, delivery=delivery, var=var, people=people)
-    summary = play(story, rooms(chosen), until=until, out=out)
+    told = rooms(chosen)
+    (var / BEGUN).touch()
+    summary = play(story, told, until=until, out=out)
+    summary["complete"] = summary["complete"] and chosen is None
     keep_secrets(var, people)
     (var / "summary.json").write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
     return summary

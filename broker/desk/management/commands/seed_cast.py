@@ -30,12 +30,13 @@ class Command(BaseCommand):
             raise CommandError("seed_cast writes made-up persons: it runs with DEMO=1 only, never in production.")
         path = settings.VAR / "cast.json"
         known = json.loads(path.read_text()) if path.exists() else {}
+        lost = {one.key for one in cast.CAST} - known.keys()
         with transaction.atomic():
             bodies = {body.key: self._organisation(body) for body in cast.BODIES}
             for one in cast.CAST:
                 kept = known.setdefault(one.key, {"password": secrets.token_urlsafe(12), "totp": None})
                 if one.seeded:
-                    kept["totp"] = self._person(one, bodies[one.body], kept["password"])
+                    kept["totp"] = self._person(one, bodies[one.body], kept["password"], renew=one.key in lost)
             for line in cast.DIRECTORY:
                 DirectoryCompany.objects.update_or_create(siren=line["siren"], defaults=line)
         path.touch(mode=0o600)
@@ -54,14 +55,14 @@ class Command(BaseCommand):
             record("organisation.create", by=SYSTEM, obj=made, org=made, detail={"name": made.name, "seed": True})
         return made
 
-    def _person(self, one: cast.Character, organisation: Organisation, password: str) -> str:
+    def _person(self, one: cast.Character, organisation: Organisation, password: str, *, renew: bool) -> str:
         """Make `one` when absent; return the TOTP secret they hold."""
         person = User.objects.filter(email=one.email).first()
         if person is None:
             person = User.objects.create_user(one.email, password, full_name=one.full_name)
             EmailAddress.objects.create(user=person, email=one.email, primary=True, verified=True)
             record("user.signup", by=SYSTEM, obj=person, org=organisation, detail={"seed": True})
-        elif not person.check_password(password):  # cast.json was lost: the printed password must open the door
+        elif renew:  # cast.json was lost: the printed password must open the door
             person.set_password(password)
             person.save(update_fields=["password"])
         for role in one.roles:
