@@ -45,6 +45,7 @@ RELEASES = Path(os.environ.get("TERRAIN_RELEASES", VAR / "releases"))
 SCRATCH = Path(os.environ.get("TERRAIN_SCRATCH", VAR / "scratch"))
 KEY_STORE = os.environ.get("TERRAIN_KEY_STORE", "")
 SIGNER_SOCKET = os.environ.get("TERRAIN_SIGNER_SOCKET", str(VAR / "signer.sock"))
+SIGNER_FOLDER = Path(os.environ.get("TERRAIN_SIGNER_FOLDER", VAR / "signer"))
 TSA_URL = os.environ.get("TERRAIN_TSA_URL", "")
 SEAL_KEY = os.environ.get("TERRAIN_SEAL_KEY", "")
 
@@ -134,6 +135,8 @@ def database(url: str) -> dict:
     }
 
 
+# The sequencer's own role, connected directly; in its process DATABASE_URL may be that role's already.
+SEQUENCER_DATABASE_URL = os.environ.get("TERRAIN_SEQUENCER_DATABASE_URL") or required("DATABASE_URL")
 DATABASES = {"default": database(required("DATABASE_URL"))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

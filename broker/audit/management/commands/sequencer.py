@@ -1,0 +1,126 @@
+"""The sequencer's process: one a database, as the role `terrain_seq`, connected directly."""
+
+import logging
+import signal
+import threading
+import time
+
+import psycopg
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from broker import clock
+from broker.audit import stamp
+from broker.audit.sequencer import CannotStart, Sequencer
+from broker.audit.signer import Client, SignerDown, SignerError
+from broker.audit.verification import problems
+
+log = logging.getLogger(__name__)
+
+TURN = 0.2  # seconds between two looks
+LATE = 10  # seconds of lag before an alarm
+HOUR, DAY = 3600, 86_400
+
+
+class Every:
+    """True at the first call, then once every `seconds`."""
+
+    def __init__(self, seconds: float):
+        self.seconds, self.next = seconds, 0.0
+
+    def due(self) -> bool:
+        if time.monotonic() < self.next:
+            return False
+        self.next = time.monotonic() + self.seconds
+        return True
+
+
+class Command(BaseCommand):
+    help = "Puts committed events into the Merkle tree and has its checkpoints signed."
+    requires_system_checks = ()
+
+    def handle(self, **options):
+        self.stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.stop.set())
+        with psycopg.connect(settings.SEQUENCER_DATABASE_URL, autocommit=True) as connection:
+            sequencer = Sequencer(connection, Client(settings.SIGNER_SOCKET))
+            try:
+                self.start(sequencer)
+                if not self.stop.is_set():
+                    self.stdout.write(f"Sequencing after {sequencer.size} leaves")
+                    self.stdout.flush()
+                    self.work(sequencer)
+            except (CannotStart, SignerError) as error:
+                raise CommandError(str(error)) from error
+
+    def start(self, sequencer: Sequencer) -> None:
+        """Start when the signer is there: the genesis record names its key."""
+        told = Every(30)
+        while not self.stop.is_set():
+            try:
+                return sequencer.start(at=clock.now())
+            except SignerDown as error:
+                if told.due():
+                    log.warning("waiting for the signer: %s", error)
+                sequencer.connection.execute("SELECT pg_advisory_unlock_all()")
+                self.stop.wait(TURN)
+        return None
+
+    def work(self, sequencer: Sequencer) -> None:
+        partitions, stamping, verifying, alarm = Every(HOUR), Every(HOUR), Every(DAY), Every(30)
+        self.stamps: list[tuple[int, bytes]] = []
+        while not self.stop.is_set():
+            if partitions.due():
+                sequencer.connection.execute("SELECT audit_partitions(%s)", [clock.today()])
+            added = sequencer.catch_up()
+            if sequencer.signed and settings.TSA_URL and stamping.due():
+                self.ask_for_a_stamp(sequencer)
+            while self.stamps:
+                size, token = self.stamps.pop()
+                sequencer.connection.execute(
+                    "UPDATE audit_checkpoint SET tsr = %s, tsr_at = clock_timestamp() WHERE size = %s", [token, size]
+                )
+            if sequencer.signed and verifying.due():
+                self.verify()
+            if not added:
+                self.warn_when_late(sequencer, alarm)
+                self.stop.wait(TURN)
+
+    def ask_for_a_stamp(self, sequencer: Sequencer) -> None:
+        """In a thread: an authority that is slow or down delays nothing."""
+        size, note = sequencer.connection.execute(
+            "SELECT size, note FROM audit_checkpoint ORDER BY size DESC LIMIT 1"
+        ).fetchone()
+
+        def ask():
+            try:
+                self.stamps.append((size, stamp.ask(settings.TSA_URL, note.encode())))
+            except stamp.NoStamp as error:
+                log.warning("no time stamp for the checkpoint of %d leaves: %s", size, error)
+
+        threading.Thread(target=ask, daemon=True, name="time stamp").start()
+
+    def verify(self) -> None:
+        """Recompute the whole log on another connection, in a thread: sequencing goes on."""
+
+        def recompute():
+            began = time.monotonic()
+            with psycopg.connect(settings.SEQUENCER_DATABASE_URL, autocommit=True) as connection:
+                size, found = problems(connection, Client(settings.SIGNER_SOCKET).state().verifier)
+                connection.execute(
+                    "INSERT INTO audit_verification (size, problems, seconds) VALUES (%s, %s, %s)",
+                    [size, found, time.monotonic() - began],
+                )
+            for problem in found:
+                log.critical("the log was altered: %s", problem)
+
+        threading.Thread(target=recompute, daemon=True, name="verification").start()
+
+    def warn_when_late(self, sequencer: Sequencer, alarm: Every) -> None:
+        waiting = sequencer.waiting()
+        if waiting > LATE and alarm.due():
+            log.error(
+                "the log runs %.0f s late: a transaction stays open somewhere in this cluster "
+                "(see pg_stat_activity, backend_xmin)", waiting,
+            )  # fmt: skip

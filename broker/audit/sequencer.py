@@ -1,0 +1,214 @@
+"""The sequencer: puts final events into the tree, in one order that anyone can compute again.
+
+An event is final when every transaction that could still commit before it has ended: xid < pg_snapshot_xmin. The
+order is (generation, xid, id), never id alone, since ids commit out of order. A batch is one transaction (leaves,
+tiles, index, rollup, watermark); only once it is committed is the signer asked, and the checkpoint stored. A crash
+anywhere leaves rows that wait, or tiles to be signed: both are taken up at the next start.
+
+Takes a psycopg connection (autocommit) of the role `terrain_seq`, direct, never through a transaction pooler.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+import psycopg
+import rfc8785
+
+from broker.audit import leaf, merkle, tiles
+from broker.audit.note import Checkpoint
+from broker.audit.signer import Signed, SignerDown, SignerError
+
+log = logging.getLogger(__name__)
+
+LOCK = 0x7E22A1  # one sequencer a database
+BATCH = 5_000
+RETENTION = "convention + 5 ans"  # legal-gate section 10
+
+FINAL = """
+    SELECT e.id, e.generation, e.xid::text AS place, e.payload FROM audit_event e
+    WHERE (e.generation, e.xid, e.id) > (%s, %s::xid8, %s)
+      AND (e.generation < audit_generation() OR e.xid < pg_snapshot_xmin(pg_current_snapshot()))
+    ORDER BY e.generation, e.xid, e.id LIMIT %s
+"""
+COPY = """
+    COPY audit_index (leaf_index, event_id, generation, xid, at, ulid, zone, actor, org, conv, obj, act, out, sub, purp)
+    FROM STDIN
+"""
+
+
+class CannotStart(Exception):
+    """The log and the signer disagree, or another sequencer works; the message says what to do."""
+
+
+class Signatory(Protocol):
+    def state(self) -> Signed: ...
+    def sign(self, size: int, root: bytes, proof: Sequence[bytes]) -> str: ...
+
+
+class Sequencer:
+    def __init__(self, connection: psycopg.Connection, signer: Signatory, *, batch: int = BATCH):
+        self.connection = connection
+        self.signer = signer
+        self.batch = batch
+
+    def start(self, *, at: datetime) -> None:
+        """Take the lock, read the edge again, check it against the signer, write the genesis record if there is none.
+
+        `at` is the project's time. Raises CannotStart, SignerDown.
+        """
+        if not self._one("SELECT pg_try_advisory_lock(%s)", LOCK)[0]:
+            raise CannotStart("another sequencer holds this log: stop it first")
+        generation, xid, number, self.size = self._one(
+            "SELECT last_generation, last_xid::text, last_id, size FROM audit_sequencer"
+        )
+        self.mark = (generation, xid, number)
+        try:
+            self.edge = tiles.Edge.load(self.size, self._tile)
+        except LookupError as error:
+            raise CannotStart(f"the tiles do not hold the {self.size} leaves of the watermark: {error}") from error
+        last = self._row("SELECT size, root FROM audit_checkpoint ORDER BY size DESC LIMIT 1")
+        self.signed, self.signed_root = (last[0], bytes(last[1])) if last else (0, merkle.EMPTY_ROOT)
+        remembered = self.signer.state()
+        self._check(self.signed, self.signed_root, "the last published checkpoint")
+        self._check(remembered.size, remembered.root, "the signer's memory")
+        if self.size == 0 and not self._row("SELECT FROM audit_event WHERE generation = 0"):
+            self._write_genesis(remembered, at)
+
+    def _check(self, size: int, root: bytes, whose: str) -> None:
+        if size > self.size:
+            raise CannotStart(
+                f"{whose} holds {size} leaves and the database {self.size}: it was restored behind a signed "
+                "checkpoint. Refill it from the bundles stored outside; if that is impossible, close this log and "
+                "open a second one (another LOG_ORIGIN, another folder of the signer) that names its last checkpoint."
+            )
+        if size and merkle.range_root(0, size, tiles.node_reader(self._tile)) != root:
+            raise CannotStart(f"{whose} and the tiles disagree on the first {size} leaves: the log was altered")
+
+    def _write_genesis(self, signer: Signed, at: datetime) -> None:
+        """Leaf 0: generation 0 stands before every event, whenever the log is first started."""
+        record = {
+            "v": 0,
+            "id": leaf.ulid(at),
+            "at": at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "act": "log.genesis",
+            "origin": signer.verifier.name,
+            "keys": [str(signer.verifier)],
+            "policy": {"retention": RETENTION, "witnesses": []},
+            "tool": "terrain/1",
+        }
+        self.connection.execute(
+            "INSERT INTO audit_event (generation, at_day, payload) VALUES (0, %s, %s)",
+            [at.date(), rfc8785.dumps(record).decode()],
+        )
+
+    def step(self) -> int:
+        """Put one batch of final events into the tree; return how many there were. One transaction."""
+        with self.connection.transaction():
+            rows = self.connection.execute(FINAL, [*self.mark, self.batch]).fetchall()
+            if not rows:
+                return 0
+            start = self.size
+            edge = tiles.Edge(self.edge.size, self.edge.partial)
+            changed = edge.grow([merkle.leaf_hash(row[3].encode()) for row in rows])
+            counts: Counter = Counter()
+            with self.connection.cursor() as cursor:
+                with cursor.copy(COPY) as copy:
+                    for index, (number, generation, xid, payload) in enumerate(rows, start):
+                        c = leaf.columns(payload)
+                        copy.write_row(
+                            (index, number, generation, xid, c.at, c.ulid, c.zone, c.actor, c.org, c.conv, c.obj,
+                             c.act, c.out, c.sub, c.purp)
+                        )  # fmt: skip
+                        if c is leaf.UNPARSED:
+                            log.error(
+                                "leaf %d (event %d) cannot be read; it is hashed and indexed as unparsed", index, number
+                            )
+                        else:
+                            counts[c.at[:10], c.zone, c.org, c.conv, c.act, c.out, c.purp] += 1
+                cursor.executemany(
+                    "INSERT INTO audit_tile (level, n, hashes) VALUES (%s, %s, %s) "
+                    "ON CONFLICT (level, n) DO UPDATE SET hashes = EXCLUDED.hashes",
+                    [(level, n, hashes) for (level, n), hashes in changed.items()],
+                )
+                cursor.executemany(
+                    "INSERT INTO audit_rollup_day AS held (day, zone, org, conv, act, out, purp, n) "
+                    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s) "
+                    "ON CONFLICT (day, zone, org, conv, act, out, purp) DO UPDATE SET n = held.n + EXCLUDED.n",
+                    [(*key, n) for key, n in sorted(counts.items())],
+                )
+                number, generation, xid, _ = rows[-1]
+                cursor.execute(
+                    "UPDATE audit_sequencer SET last_generation = %s, last_xid = %s::xid8, last_id = %s, size = %s "
+                    "WHERE size = %s",
+                    [generation, xid, number, edge.size, start],
+                )
+                if cursor.rowcount != 1:
+                    raise CannotStart("another sequencer moved this log: stop it first")
+        self.edge, self.size, self.mark = edge, edge.size, (generation, xid, number)
+        return len(rows)
+
+    def sign(self) -> str | None:
+        """Have the committed tree signed, and store the checkpoint with its proof; None when nothing is new.
+
+        Raises SignerDown (ask again later) and SignerError (stop: the tree is no extension of what was signed).
+        """
+        if self.size == self.signed:
+            return None
+        node = tiles.node_reader(self._tile)
+        remembered = self.signer.state()
+        self._check(remembered.size, remembered.root, "the signer's memory")
+        root = self.edge.root()
+        since = merkle.consistency_proof(remembered.size, self.size, node) if remembered.size else []
+        note = self.signer.sign(self.size, root, since)
+        if Checkpoint.open(note, remembered.verifier) != Checkpoint(remembered.verifier.name, self.size, root):
+            raise SignerError("the signer signed something else")
+        proof = merkle.consistency_proof(self.signed, self.size, node) if self.signed else []
+        self.connection.execute(
+            "INSERT INTO audit_checkpoint (size, root, note, proof) VALUES (%s, %s, %s, %s)",
+            [self.size, root, note, b"".join(proof)],
+        )
+        self.signed, self.signed_root = self.size, root
+        return note
+
+    def catch_up(self) -> int:
+        """Every final event, then a signature; return how many events. What the process does at each turn."""
+        total = 0
+        while added := self.step():
+            total += added
+            if added == self.batch:
+                self._try_to_sign()
+        self._try_to_sign()
+        return total
+
+    def waiting(self) -> float:
+        """Seconds since the oldest event that is not yet in the tree was recorded; 0 when all are."""
+        row = self._row(
+            "SELECT extract(epoch FROM clock_timestamp() - recorded_at) FROM audit_event "
+            "WHERE (generation, xid, id) > (%s, %s::xid8, %s) ORDER BY generation, xid, id LIMIT 1",
+            *self.mark,
+        )
+        return float(row[0]) if row else 0.0
+
+    def _try_to_sign(self) -> None:
+        try:
+            self.sign()
+        except SignerDown as error:
+            log.warning("%d leaves wait for a signature: %s", self.size - self.signed, error)
+
+    def _tile(self, level: int, n: int) -> bytes:
+        row = self._row("SELECT hashes FROM audit_tile WHERE level = %s AND n = %s", level, n)
+        if row is None:
+            raise LookupError(f"there is no tile {level}/{n}")
+        return bytes(row[0])
+
+    def _row(self, query: str, *values):
+        return self.connection.execute(query, values).fetchone()
+
+    def _one(self, query: str, *values):
+        row = self._row(query, *values)
+        if row is None:
+            raise CannotStart("the log's tables are empty: run `manage.py migrate`")
+        return row
