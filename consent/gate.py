@@ -1038,15 +1038,15 @@ class _Words:
             message_fr = rule.message_fr.format(**{**fr, "link": link, **said_fr})
             message_en = rule.message_en.format(**{**en, "link": link, **said_en})
         return Reason(
-            rule.id, rule.key, TITLES[rule.id], effect, message_fr, message_en, rule.legal_source,
+            rule.id, rule.key, TITLES.get(rule.id, rule.key), effect, message_fr, message_en, rule.legal_source,
             rule.legal_to_confirm, rule.certainty, link, rule.route,
         )  # fmt: skip
 
     def _unverified(self, rule: Rule, unknown: tuple[str, str]) -> tuple[str, str]:
         """An indeterminate rule has its own words: it blames nobody for what the platform could not know."""
-        contact = self.case.zone.contact
+        title, contact = TITLES.get(rule.id, rule.key), self.case.zone.contact
         return (
-            f"Condition « {TITLES[rule.id]} » non vérifiable pour l'instant : {unknown[0]}. Rien ne vous est "
+            f"Condition « {title} » non vérifiable pour l'instant : {unknown[0]}. Rien ne vous est "
             f"reproché ; réessayez dans quelques minutes, puis écrivez à {contact} si cela dure.",
             f'Condition "{rule.key.replace("_", " ")}" cannot be checked for now: {unknown[1]}. Nothing is held '
             f"against you; retry in a few minutes, then write to {contact} if it lasts.",

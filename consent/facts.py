@@ -1,0 +1,408 @@
+"""Gathers the case of one decision: few queries, none of which grows with rows; the gate itself asks nothing.
+
+The policy epoch is read first, the facts after it: a fact that changes in between raises the epoch, so that
+`consent.record` sees the difference. The registry and the register of objections are tables of this very database,
+not copies of somebody else's: their age is nought, and `synced_at` is the time of the case. They become real ages the
+day a zone's worker keeps its own copy.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from django.db import connection
+from django.db.models import Q
+
+from broker import clock
+from broker.accounts.models import MachineCredential, MachineOrder, Membership, Organisation
+from broker.audit.actor import of as actor_of
+from broker.epoch.actions import epoch_of, switches_on
+from broker.keys.models import DataKey
+from consent import gate, notice
+from consent.models import (
+    Accreditation,
+    Convention,
+    ConventionDocument,
+    NamedPerson,
+    Offer,
+    OfferColumn,
+    Opinion,
+    QuotaUse,
+    Signature,
+)
+from zones.models import Dataset, DatasetVersion, Domain, Zone
+
+PLATFORM = ("platform", "terrain")  # the scope of a switch that cuts everything
+RESUME_WITHIN = timedelta(hours=24)
+KINDS = {"release_create": "release", "release_download": "download"}  # the unit of quota each action takes
+
+
+def case(
+    action: str,
+    *,
+    by,
+    convention: Convention,
+    version: DatasetVersion,
+    columns: Iterable[str],
+    purpose_kind: str,
+    purpose_code: str,
+    second_factor_at: datetime | None,
+    address: str,
+    delivery_mode: str,
+    order: MachineOrder | None = None,
+    release: gate.ReleaseFacts | None = None,
+    measured: gate.Measured | None = None,
+    first_byte: int = 0,
+    object_ref: str = "",
+    period: tuple[date, date] | None = None,
+    now: datetime,
+) -> gate.Case:
+    """The case of `action` under `convention`. `by` is a user, or the machine credential that executes `order`.
+
+    `object_ref` is what is acted on, as an order names it: by default the release's own reference, or the version.
+    """
+    scopes = scopes_of(convention.pk, by=by, order=order, release=release)
+    epoch = epoch_of(scopes)
+    row = Convention.objects.select_related(
+        "organisation", "zone__operator", "offer__dataset__service", "environment", "application"
+    ).get(pk=convention.pk)
+    version = DatasetVersion.objects.select_related("dataset__service").get(pk=version.pk)
+    offer_columns = list(OfferColumn.objects.filter(offer=row.offer_id).select_related("column"))
+    object_ref = object_ref or (release.ref if release else f"version:{version.pk}")
+    credential = by if isinstance(by, MachineCredential) else None
+    order = MachineOrder.objects.select_related("person", "used_by").get(pk=order.pk) if order else None
+    person = order.person if order else (None if credential else by)
+    return gate.Case(
+        action=action,
+        now=now,
+        clock_skew_seconds=clock_skew(),
+        person=_person(person, row, second_factor_at if credential is None else None),
+        token=None,
+        credential=_credential(credential),
+        order=_order(order),
+        standing=_standing(row.organisation, now),
+        request=gate.RequestFacts(
+            object_ref=object_ref,
+            purpose_kind=purpose_kind,
+            purpose_code=purpose_code,
+            columns=tuple(columns),
+            delivery_mode=delivery_mode,
+            address=address,
+            first_byte=first_byte,
+            period=period,
+        ),
+        convention=_convention(row, offer_columns),
+        zone=_zone(row.zone),
+        dataset=_dataset(version),
+        switches=tuple((switch.kind, switch.ref) for switch in switches_on(scopes)),
+        scopes=scopes,
+        epoch=epoch,
+        notice=gate.NoticeFacts(
+            published_at=row.notice_published_at,
+            missing=notice.missing(row, offer_columns),
+            standing_published_at=row.offer.notice_published_at,
+            offer_is_unchanged=True,  # a convention holds no terms of its own: it is one version of an offer
+        ),
+        oppositions_synced_at=now,
+        environment=_environment(row.environment),
+        key=_key(row.pk),
+        quota=quota(row, action, by=by, object_ref=object_ref, first_byte=first_byte, now=now),
+        measured=measured,
+        release=release,
+        agency=agency_contact(),
+        links=links(row.offer, row),
+    )
+
+
+def prospective(
+    offer: Offer,
+    *,
+    by,
+    organisation: Organisation,
+    environment,
+    purpose_kind: str,
+    purpose_code: str,
+    starts_on: date,
+    ends_on: date,
+    second_factor_at: datetime | None = None,
+    address: str = "",
+    columns: Iterable[str] | None = None,
+    now: datetime | None = None,
+) -> gate.Case:
+    """What a first release under a convention not yet made would be judged on: the simulation, and the approval.
+
+    Nothing is invented: there is no signature, no named person and no notice yet, so that the rules of
+    `gate.SETTLED_LATER` refuse and say so. The key is the one thing that the signature itself makes.
+    """
+    now = now or clock.now()
+    offer = Offer.objects.select_related("dataset__service", "dataset__zone__operator").get(pk=offer.pk)
+    dataset, zone = offer.dataset, offer.dataset.zone
+    version = dataset.versions.select_related("dataset__service").order_by("-number").first()
+    offer_columns = list(OfferColumn.objects.filter(offer=offer).select_related("column"))
+    if columns is None:
+        columns = [c.column.name for c in offer_columns if c.treatment.get("kind") != "drop"]
+    scopes = _scopes(
+        zone=zone.pk, service=dataset.service_id, dataset=dataset.pk, offer=offer.pk, organisation=organisation.pk,
+        environment=environment.pk if environment else None, user=by.pk,
+    )  # fmt: skip
+    return gate.Case(
+        action="release_create",
+        now=now,
+        clock_skew_seconds=clock_skew(),
+        person=gate.PersonFacts(
+            ref=actor_of(by).ref, is_active=by.is_active, is_member=by.belongs_to(organisation),
+            second_factor_at=second_factor_at, named=None,
+        ),
+        token=None,
+        credential=None,
+        order=None,
+        standing=_standing(organisation, now),
+        request=gate.RequestFacts(
+            object_ref=f"offer:{offer.pk}", purpose_kind=purpose_kind, purpose_code=purpose_code,
+            columns=tuple(columns), delivery_mode=offer.delivery_mode, address=address,
+        ),
+        convention=gate.ConventionFacts(
+            ref="", org=organisation.name, status="simulated", purpose_kind=purpose_kind,
+            purpose_codes=tuple(offer.purposes), starts_on=starts_on, ends_on=ends_on, document_sha256="",
+            required_level="strengthened" if dataset.is_personal else "simple",
+            required_parties=required_parties(dataset, zone), signatures=(), dataset_ids=(dataset.pk,),
+            service_ids=(dataset.service_id,) if dataset.service_id else (), period=None,
+            columns=_approved(offer_columns), dpo_is_favourable=_dpo_is_favourable(offer.pk), minors_covered=False,
+            minors_evidence=False, environment_klass=offer.environment_klass,
+        ),
+        zone=_zone(zone),
+        dataset=_dataset(version) if version else None,
+        switches=tuple((switch.kind, switch.ref) for switch in switches_on(scopes)),
+        scopes=scopes,
+        epoch=epoch_of(scopes),
+        notice=gate.NoticeFacts(
+            published_at=None, missing=(), standing_published_at=offer.notice_published_at, offer_is_unchanged=True
+        ),
+        oppositions_synced_at=now,
+        environment=_environment(environment),
+        key=gate.KeyFacts(ref="", is_to_be_made=True),
+        quota=gate.QuotaFacts(0, offer.releases_per_month, 0, offer.downloads_per_release, resumes=False),
+        agency=agency_contact(),
+        links=links(offer, None),
+    )  # fmt: skip
+
+
+def scopes_of(convention_id: int, *, by=None, order=None, release=None) -> tuple[tuple[str, str], ...]:
+    """Every object whose switch or epoch ends this access. Only keys that never change are read here."""
+    zone, organisation, environment, offer, dataset, service = Convention.objects.values_list(
+        "zone_id", "organisation_id", "environment_id", "offer_id", "offer__dataset_id", "offer__dataset__service_id"
+    ).get(pk=convention_id)
+    user = order.person_id if order else (by.pk if by is not None and not isinstance(by, MachineCredential) else None)
+    return _scopes(
+        zone=zone, service=service, dataset=dataset, offer=offer, organisation=organisation, convention=convention_id,
+        environment=environment, user=user, release=release.ref.partition(":")[2] if release else None,
+    )  # fmt: skip
+
+
+def _scopes(**refs) -> tuple[tuple[str, str], ...]:
+    return (PLATFORM, *((kind, str(ref)) for kind, ref in refs.items() if ref))
+
+
+def quota(
+    convention: Convention, action: str, *, by, object_ref: str, first_byte: int, now: datetime
+) -> gate.QuotaFacts | None:
+    """Units that count today: a month is Paris's; a download begun by the same actor less than 24 h ago goes on."""
+    kind = KINDS.get(action)
+    if kind is None:
+        return None
+    offer, uses = convention.offer, QuotaUse.objects.filter(convention=convention, kind=kind, given_back_at=None)
+    releases = downloads = 0
+    resumes = False
+    if kind == "release":
+        first = datetime.combine(now.astimezone(clock.PARIS).date().replace(day=1), time(), clock.PARIS)
+        releases = uses.filter(reserved_at__gte=first).count()
+    else:
+        uses = uses.filter(object_ref=object_ref)
+        downloads = uses.count()
+        resumes = (
+            first_byte > 0
+            and uses.filter(decision__actor_ref=actor_of(by).ref, reserved_at__gt=now - RESUME_WITHIN).exists()
+        )
+    return gate.QuotaFacts(releases, offer.releases_per_month, downloads, offer.downloads_per_release, resumes)
+
+
+def clock_skew() -> float:
+    """Seconds between the application's clock and the database's: real clocks, never the demo's."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        return round((clock.real_now() - cursor.fetchone()[0]).total_seconds(), 3)
+
+
+def agency_contact() -> str:
+    """How to write to the registry agency: its address, or its name while it has given none."""
+    agency = Organisation.objects.filter(kind=Organisation.Kind.AGENCY).order_by("pk").first()
+    return (agency.contact_email or agency.name) if agency else "l'agence du registre"
+
+
+def required_parties(dataset: Dataset, zone: Zone) -> tuple[str, ...]:
+    """Operator, experimenter, and the data holder where it is somebody else."""
+    return (
+        ("operator", "experimenter", "holder")
+        if dataset.holder_id != zone.operator_id
+        else ("operator", "experimenter")
+    )
+
+
+def _person(user, convention: Convention, second_factor_at: datetime | None) -> gate.PersonFacts | None:
+    if user is None:
+        return None
+    named = NamedPerson.objects.filter(convention=convention, user=user).first()
+    return gate.PersonFacts(
+        ref=actor_of(user).ref,
+        is_active=user.is_active,
+        is_member=Membership.objects.current().filter(user=user, organisation=convention.organisation_id).exists(),
+        second_factor_at=second_factor_at,
+        named=named
+        and gate.NamedFacts(named.role, named.from_day, named.until_day, is_confirmed=named.confirmed_at is not None),
+    )
+
+
+def _credential(credential: MachineCredential | None) -> gate.CredentialFacts | None:
+    if credential is None:
+        return None
+    row = MachineCredential.objects.get(pk=credential.pk)
+    return gate.CredentialFacts(actor_of(credential).ref, row.environment_id, row.revoked_at)
+
+
+def _order(order: MachineOrder | None) -> gate.OrderFacts | None:
+    if order is None:
+        return None
+    return gate.OrderFacts(
+        person_ref=actor_of(order.person).ref,
+        environment_id=order.environment_id,
+        action=order.action,
+        object_ref=order.object_ref,
+        second_factor_at=order.second_factor_at,
+        given_at=order.given_at,
+        expires_at=order.expires_at,
+        used_at=order.used_at,
+        used_by=f"credential:{order.used_by_id}" if order.used_by_id else "",
+    )
+
+
+def _standing(organisation: Organisation, now: datetime) -> gate.Standing | None:
+    """The period that holds today, or the last one that began."""
+    today = now.astimezone(clock.PARIS).date()
+    held = (
+        Accreditation.objects.filter(organisation=organisation)
+        .filter(Q(period__contains=today) | Q(period__fully_lt=(today, None)))
+        .select_related("entry")
+        .order_by("-period")
+        .first()
+    )
+    if held is None:
+        return None
+    return gate.Standing(
+        status=held.entry.status,
+        valid_from=held.period.lower,
+        valid_until=held.period.upper - timedelta(days=1),  # PostgreSQL keeps a period with its end left out
+        domains=tuple(held.domains),
+        zone_kinds=tuple(held.zone_kinds),
+        synced_at=now,
+    )
+
+
+def _convention(row: Convention, offer_columns: list[OfferColumn]) -> gate.ConventionFacts:
+    document = (
+        ConventionDocument.objects.filter(convention=row).order_by("-number").values_list("sha256", flat=True).first()
+    )
+    dataset = row.offer.dataset
+    return gate.ConventionFacts(
+        ref=row.ref,
+        org=row.organisation.name,
+        status=row.status,
+        purpose_kind=row.purpose_kind,
+        purpose_codes=(row.purpose_code,),
+        starts_on=row.starts_on,
+        ends_on=row.ends_on,
+        document_sha256=document or "",
+        required_level=row.required_level,
+        required_parties=required_parties(dataset, row.zone),
+        signatures=tuple(
+            gate.SignatureFacts(
+                s.party, s.document_sha256, s.level, s.mandate, s.mandate_until,
+                s.signed_at.astimezone(clock.PARIS).date(),
+            )
+            for s in Signature.objects.filter(convention=row).order_by("signed_at", "pk")
+        ),
+        dataset_ids=(dataset.pk,),
+        service_ids=(dataset.service_id,) if dataset.service_id else (),
+        period=None,
+        columns=_approved(offer_columns),
+        dpo_is_favourable=_dpo_is_favourable(row.offer_id),
+        minors_covered=row.minors_covered,
+        minors_evidence=bool(row.offer.holder_basis.get("minors_evidence")),
+        environment_klass=row.offer.environment_klass,
+    )  # fmt: skip
+
+
+def _approved(offer_columns: list[OfferColumn]) -> tuple[gate.ApprovedColumn, ...]:
+    return tuple(gate.ApprovedColumn(c.column.name, c.justification, c.approves_sensitive) for c in offer_columns)
+
+
+def _dpo_is_favourable(offer_id: int) -> bool:
+    return Opinion.objects.filter(offer=offer_id, kind=Opinion.Kind.DPO, is_favourable=True).exists()
+
+
+def _zone(zone: Zone) -> gate.ZoneFacts:
+    return gate.ZoneFacts(
+        zone.pk, zone.name, zone.kind, zone.status, zone.general_information_on, zone.contact_email, zone.dpo_email
+    )
+
+
+def _dataset(version: DatasetVersion) -> gate.DatasetFacts:
+    dataset = version.dataset
+    return gate.DatasetFacts(
+        id=dataset.pk,
+        title=dataset.title,
+        status=dataset.status,
+        version=version.number,
+        version_status=version.status,
+        is_personal=dataset.is_personal,
+        domains=tuple(dataset.domains),
+        domain_labels=tuple(str(Domain(domain).label) for domain in dataset.domains),
+        columns=tuple(gate.ColumnFacts(c.name, c.role, c.sensitive_class) for c in dataset.columns.all()),
+        service=dataset.service
+        and gate.ServiceFacts(
+            dataset.service_id,
+            dataset.service.name,
+            dataset.service.participation_from,
+            dataset.service.participation_until,
+        ),
+    )
+
+
+def _environment(environment) -> gate.EnvironmentFacts | None:
+    if environment is None:
+        return None
+    return gate.EnvironmentFacts(
+        environment.pk, environment.klass, tuple(environment.networks), environment.attested_on
+    )
+
+
+def _key(convention_id: int) -> gate.KeyFacts | None:
+    ref = f"convention:{convention_id}"
+    key = DataKey.objects.filter(purpose=DataKey.Purpose.PSEUDONYM, ref=ref, destroyed_at=None).first()
+    return gate.KeyFacts(key.ref) if key else None
+
+
+def links(offer: Offer, convention: Convention | None) -> Mapping[str, Any]:
+    """Where each reason sends the person to act. Paths of the site, so that they stay true behind any host."""
+    here = f"/conventions/{convention.ref}/" if convention else f"/offres/{offer.pk}/"
+    return {
+        "default": here,
+        "G01": "/compte/2fa/",
+        "G02": f"{here}personnes/" if convention else here,
+        "G04": "/registre/",
+        "G05": "/registre/demande/",
+        "G06": "/licence-commerciale/",
+        "G12": f"{here}signer/" if convention else here,
+        "G20": f"/notices/{convention.ref}/" if convention else f"/offres/{offer.pk}/notice/",
+        "G21": f"/offres/{offer.pk}/",
+        "G33": "/organisation/",
+    }
