@@ -9,5 +9,6 @@ urlpatterns = [
     path("et-moi/", views.about_me, name="about-me"),
     path("sante/", views.health, name="health"),
     path("bureau/", views.desk, name="desk"),
+    path("composants/", views.components, name="components"),
     path("langue/", login_not_required(set_language), name="set_language"),
 ]

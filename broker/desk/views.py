@@ -1,12 +1,13 @@
 """The public home, what an inhabitant asks, and the desk of each person."""
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import connection
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from broker.desk import figures
+from broker.desk import figures, roles, specimens
 
 
 @login_not_required
@@ -33,7 +34,17 @@ def about_me(request):
 
 @require_safe
 def desk(request):
-    return render(request, "desk/desk.html")
+    """Whoever signs in arrives here: what waits, then the rooms of their roles."""
+    tasks = roles.waiting_for(request.user)
+    return render(
+        request,
+        "desk/desk.html",
+        {
+            "mine": [task for task in tasks if task.is_mine],
+            "awaited": [task for task in tasks if not task.is_mine],
+            **roles.rooms_of(request.user),
+        },
+    )
 
 
 @login_not_required
@@ -43,3 +54,12 @@ def health(request):
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     return HttpResponse("ok\n", content_type="text/plain")
+
+
+@login_not_required
+@require_safe
+def components(request):
+    """Every piece of the interface on one page, in the demonstration only."""
+    if not settings.DEMO:
+        raise Http404
+    return render(request, "desk/components.html", specimens.everything())

@@ -1,0 +1,96 @@
+"""Which rooms a person has on their desk, after the roles they hold today. Every list is bounded."""
+
+from datetime import UTC, datetime
+
+from django.db.models import Count, Q
+
+from broker.accounts.desk import Task
+from broker.accounts.grants import held
+from broker.accounts.models import Organisation, Role
+from broker.desk import path
+from broker.releases import desk as releases_desk
+from broker.releases.models import Release
+from consent.models import Convention, RegistryEntry
+from zones import desk as zones_desk
+from zones.models import Dataset, Zone
+
+PROVIDERS = (zones_desk.waiting_for, releases_desk.waiting_for)
+LIMIT = 10  # lines of one list on a desk; the full list is one link away
+ZONE_ROLES = ("operate", "steward", "advise", "audit")
+
+
+def waiting_for(user) -> list[Task]:
+    """What waits for `user` or is awaited by them in every room, the oldest first."""
+    tasks = [task for provider in PROVIDERS for task in provider(user)]
+    return sorted(tasks, key=lambda task: task.since or datetime.max.replace(tzinfo=UTC))
+
+
+def rooms_of(user) -> dict:
+    organisation = user.organisation
+    roles = {role: set(held(user, f"zones.{role}")) for role in ZONE_ROLES}
+    zones = set().union(*roles.values())
+    kind = organisation.kind if organisation else ""
+    is_clerk = user.holds(Role.REGISTRY_OFFICER)
+    is_auditor = user.holds(Role.AUDITOR) or bool(roles["audit"])
+    is_operator = kind == Organisation.Kind.OPERATOR
+    experiments = kind == Organisation.Kind.EXPERIMENTER or not (organisation or zones)
+    rooms = {
+        "organisation": organisation,
+        "is_clerk": is_clerk,
+        "is_auditor": is_auditor,
+        "is_operator": is_operator,
+        "experiments": experiments,
+    }
+    if zones or is_operator:
+        rooms["zones"] = _zones(zones, roles)
+    if is_clerk:
+        rooms["queue"] = _queue()
+    if experiments:
+        rooms.update(_experiments(user, organisation))
+    return rooms
+
+
+def _zones(ids: set[int], roles: dict[str, set[int]]) -> list[Zone]:
+    """The zones on which a role is held, each with its roles and the numbers of its datasets."""
+    zones = list(
+        Zone.objects.filter(pk__in=ids)
+        .select_related("operator")
+        .annotate(
+            published=Count("datasets", filter=Q(datasets__status=Dataset.Status.PUBLISHED), distinct=True),
+            drafts=Count("datasets", filter=Q(datasets__status=Dataset.Status.DRAFT), distinct=True),
+        )
+        .order_by("name", "pk")[:LIMIT]
+    )
+    for zone in zones:
+        zone.roles = [role for role in ZONE_ROLES if zone.pk in roles[role]]
+    return zones
+
+
+def _queue() -> list[RegistryEntry]:
+    """The registry's files to decide, the first due first."""
+    return list(
+        RegistryEntry.objects.filter(status__in=[RegistryEntry.Status.SUBMITTED, RegistryEntry.Status.UNDER_REVIEW])
+        .select_related("organisation")
+        .order_by("due_on", "submitted_at", "pk")[: LIMIT * 4]
+    )
+
+
+def _experiments(user, organisation) -> dict:
+    steps = path.of(user)
+    found = {"steps": [] if all(step.done for step in steps) else steps}
+    if organisation is None:
+        return found
+    return found | {
+        "entry": RegistryEntry.objects.filter(organisation=organisation).order_by("-created_at").first(),
+        "environments": list(organisation.environments.all()[:LIMIT]),
+        "conventions": list(
+            Convention.objects.filter(organisation=organisation)
+            .select_related("offer__dataset", "zone")
+            .order_by("-created_at")[:LIMIT]
+        ),
+        "releases": list(
+            Release.objects.filter(convention__organisation=organisation, convention__named_persons__user=user)
+            .select_related("dataset_version__dataset", "convention")
+            .order_by("-requested_at")[:LIMIT]
+        ),
+    }

@@ -1,0 +1,63 @@
+"""What waits for a named person: data to ask for, releases that are being made, ready or failed."""
+
+from django.db.models import Exists, OuterRef, Q
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from broker import clock
+from broker.accounts.desk import Task
+from broker.releases.models import Delivery, Release
+from consent.models import Convention, NamedPerson
+
+LIMIT = 50  # tasks of one kind
+
+
+def waiting_for(user) -> list[Task]:
+    return [*_conventions_without_data(user), *_releases(user)]
+
+
+def _conventions_without_data(user) -> list[Task]:
+    today = clock.today()
+    allowed = NamedPerson.objects.filter(
+        Q(until_day=None) | Q(until_day__gte=today), user=user, from_day__lte=today, confirmed_at__isnull=False
+    )
+    conventions = (
+        Convention.objects.filter(
+            ~Exists(Release.objects.filter(convention=OuterRef("pk"))),
+            pk__in=allowed.values("convention"), status=Convention.Status.ACTIVE,
+            starts_on__lte=today, ends_on__gte=today,
+        )
+        .select_related("offer__dataset")
+        .order_by("activated_at")[:LIMIT]
+    )  # fmt: skip
+    return [
+        Task(
+            _("Demander les données de « %(dataset)s » (%(ref)s)")
+            % {"dataset": convention.offer.dataset.title, "ref": convention.ref},
+            convention.activated_at,
+            reverse("release-create", args=[convention.ref]),
+        )
+        for convention in conventions
+    ]
+
+
+def _releases(user) -> list[Task]:
+    states = Release.Status
+    rows = (
+        Release.objects.filter(requested_by=user, status__in=[states.QUEUED, states.BUILDING, states.READY])
+        .annotate(taken=Exists(Delivery.objects.filter(release=OuterRef("pk"), outcome="complete")))
+        .filter(Q(taken=False))
+        .select_related("dataset_version__dataset")
+        .order_by("requested_at")[:LIMIT]
+    )
+    tasks = []
+    for release in rows:
+        title = release.dataset_version.dataset.title
+        link = reverse("release-detail", args=[release.pk])
+        if release.status == states.READY:
+            tasks.append(Task(_("Récupérer la remise de « %s »") % title, release.built_at, link))
+        else:
+            tasks.append(
+                Task(_("La remise de « %s » se prépare") % title, release.requested_at, link, turn=_("Terrain"))
+            )
+    return tasks
