@@ -8,13 +8,11 @@ from broker.accounts.desk import Task
 from broker.accounts.grants import held
 from broker.accounts.models import Organisation, Role
 from broker.desk import path
-from broker.releases import desk as releases_desk
 from broker.releases.models import Release
 from consent.models import Convention, RegistryEntry
-from zones import desk as zones_desk
 from zones.models import Dataset, Zone
 
-PROVIDERS = (zones_desk.waiting_for, releases_desk.waiting_for)
+PROVIDERS = ()  # each room adds its own when its pages land
 LIMIT = 10  # lines of one list on a desk; the full list is one link away
 ZONE_ROLES = ("operate", "steward", "advise", "audit")
 

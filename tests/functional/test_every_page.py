@@ -55,6 +55,7 @@ def test_each_desk_has_no_barrier(visit, sign_in, axe, person):
     for width, scheme in (*LOOKS, ("phone", "dark"), ("desktop", "light")):
         page.set_viewport_size({"width": 390 if width == "phone" else 1280, "height": 900})
         page.emulate_media(color_scheme=scheme)
+        assert page.title() == "Mon bureau · Terrain"
         axe(page)
         assert fits(page), (person.__name__, width)
 
