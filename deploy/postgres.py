@@ -16,6 +16,7 @@ import tempfile
 import time
 import zlib
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -48,7 +49,7 @@ class Cluster:
     def __init__(self, base: Path, *, fast: bool = False):
         self.fast = fast
         self.as_nobody = os.geteuid() == 0
-        self.drop = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if self.as_nobody else {}
+        self.drop: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if self.as_nobody else {}
         base = Path(base).absolute()
         if self.as_nobody and not self._reachable(base.parent if not base.exists() else base):
             base = Path("/var/tmp") / f"terrain-{zlib.crc32(str(base).encode()):08x}" / base.name  # noqa: S108
@@ -95,7 +96,10 @@ class Cluster:
         return self._run(program, *arguments).stdout
 
     def running(self) -> bool:
-        return self.data.exists() and self._run("pg_ctl", "-D", self.data, "status", check=False).returncode == 0
+        """Whether the server answers. A killed process lingers, and `status` takes it for alive."""
+        if not self.data.exists() or self._run("pg_ctl", "-D", self.data, "status", check=False).returncode != 0:
+            return False
+        return self._run("pg_isready", "-q", "-h", self.socket, check=False).returncode in (0, 1)  # 1: it is starting
 
     def start(self) -> "Cluster":
         if self.running():

@@ -52,7 +52,7 @@ class Page:
     def errors(self) -> list[str]:
         """What the page says went wrong: form errors, reasons of a refusal, warnings."""
         wanted = ("errorlist", "error", "errors", "field-error", "reasons", "reason", "callout", "messages", "message")
-        found = []
+        found: list[str] = []
         for element in self.tree.iter():
             classes = (element.get("class") or "").split() if isinstance(element.tag, str) else []
             if any(name in classes for name in wanted) or (
@@ -187,11 +187,9 @@ class Person:
     # How a browser does it
 
     def _csrf_token(self) -> str:
-        self.get("/")
-        token = self.browser.cookies.get("csrftoken")
-        if not token:
-            token = next(iter(Page(self.last).tree.xpath("//input[@name='csrfmiddlewaretoken']/@value")), "")
-        return str(token)
+        opened = self.get("/")
+        shown = Page(opened).tree.xpath("//input[@name='csrfmiddlewaretoken']/@value")
+        return self.browser.cookies.get("csrftoken") or str(next(iter(shown), ""))
 
     def _find_form(self, opened: httpx.Response, named: str | None, fields: dict):
         forms = [f for f in Page(opened).tree.forms if (f.method or "GET").upper() == "POST"]
