@@ -56,7 +56,7 @@ def zone(kind="hospital", *, operator=None, **facts) -> Zone:
     facts.setdefault("general_information_on", date(2026, 1, 5))
     facts.setdefault("frame_adopted_on", date(2026, 1, 5))
     if facts["status"] == "open":
-        facts.setdefault("opened_at", clock.now())
+        facts.setdefault("opened_at", countersigned("zone.open", f"zone:{facts['slug']}").second_at)
     return Zone.objects.create(kind=kind, operator=operator or organisation("operator"), **facts)
 
 
@@ -91,7 +91,7 @@ def dataset(of=None, *, columns=STAY_COLUMNS, in_service=None, **facts) -> Datas
     facts.setdefault("domains", ["clinical"])
     facts.setdefault("is_personal", True)
     facts.setdefault("status", "published")
-    facts.setdefault("published_at", clock.now())
+    published = {"status": facts.pop("status"), "published_at": facts.pop("published_at", clock.now())}
     made = Dataset.objects.create(zone=of, service=in_service, holder=facts.pop("holder", of.operator), **facts)
     steward = user(organisation=of.operator)
     for position, (name, kind, role, klass) in enumerate(columns):
@@ -103,6 +103,9 @@ def dataset(of=None, *, columns=STAY_COLUMNS, in_service=None, **facts) -> Datas
         dataset=made, number=1, status="profiled", file_name="stays.csv", sha256="0" * 64, size=1, stored_as="absent",
         rows=10, profiled_at=clock.now(), received_by=steward,
     )  # fmt: skip
+    if published["status"] != "draft":
+        made.status, made.published_at = published["status"], published["published_at"]
+        made.save()
     return made
 
 

@@ -37,6 +37,7 @@ ACTS = frozenset(
         "key.open",
         "key.destroy",
         "zone.create",
+        "zone.amend",
         "zone.propose",
         "zone.open",
         "zone.suspend",

@@ -2,13 +2,16 @@
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
+from django.db.models.functions import Concat
+from django.urls import reverse
 
 from broker import clock
 from broker.accounts.models import Organisation
 
-from .zone import Service, Zone
+from .zone import Plain, Service, Zone, operators_of, zones_of
 
 
 class Domain(models.TextChoices):
@@ -30,6 +33,19 @@ class Domain(models.TextChoices):
     HD_MAP = "hd_map", "carte de précision"
     MAINTENANCE = "maintenance", "maintenance"
     ENVIRONMENT = "environment", "environnement"
+
+
+class DatasetQuerySet(models.QuerySet):
+    def public(self):
+        """The published datasets of zones that are not closed: what the catalogue shows to anybody."""
+        return self.filter(status=Dataset.Status.PUBLISHED, zone__status__in=[Zone.Status.OPEN, Zone.Status.SUSPENDED])
+
+    def for_user(self, user):
+        """The datasets `user` may know of: the public ones, and those of the zones of their house."""
+        public = Q(status=Dataset.Status.PUBLISHED, zone__status__in=[Zone.Status.OPEN, Zone.Status.SUSPENDED])
+        if not user.is_authenticated:
+            return self.filter(public)
+        return self.filter(public | Q(zone__in=zones_of(user)) | Q(zone__operator__in=operators_of(user)))
 
 
 class Dataset(models.Model):
@@ -54,12 +70,27 @@ class Dataset(models.Model):
     period = models.CharField("période couverte", max_length=100, blank=True)
     published_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=clock.now, editable=False)
+    search_text = models.GeneratedField(
+        expression=Plain(Concat("title", Value(" "), "summary", output_field=models.TextField())),
+        output_field=models.TextField(),
+        db_persist=True,
+    )
+
+    objects = DatasetQuerySet.as_manager()
 
     class Meta:
         ordering = ["title", "pk"]
+        indexes = [GinIndex(fields=["search_text"], opclasses=["gin_trgm_ops"], name="dataset_search")]
 
     def __str__(self):
         return self.title
+
+    def get_absolute_url(self):
+        return reverse("dataset-detail", args=[self.slug])
+
+    @property
+    def domain_labels(self) -> list[str]:
+        return [Domain(domain).label for domain in self.domains]
 
 
 class DatasetVersion(models.Model):
@@ -98,6 +129,9 @@ class DatasetVersion(models.Model):
 
     def __str__(self):
         return f"{self.dataset} v{self.number}"
+
+    def get_absolute_url(self):
+        return reverse("version-detail", args=[self.dataset.slug, self.number])
 
     @property
     def version(self) -> int:

@@ -1,11 +1,50 @@
 """Zones, the services that host tests, sites and sensors."""
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Func, Q, Value
+from django.db.models.functions import Concat
+from django.urls import reverse
 
 from broker import clock
+from broker.accounts import grants
 from broker.accounts.models import Organisation
+
+STAFF_ROLES = ("operate", "steward", "advise", "audit")
+
+
+class Plain(Func):
+    """A text without accents or case, as the database searches it (function of migration 0003)."""
+
+    function = "terrain_plain"
+    output_field = models.TextField()
+
+
+def zones_of(user) -> set[int]:
+    """The zones on which `user` holds a staff role."""
+    return {pk for role in STAFF_ROLES for pk in grants.held(user, f"zones.{role}")}
+
+
+def operators_of(user) -> list[int]:
+    """The operators that `user` belongs to today: their drafts are theirs to see."""
+    return list(user.memberships.current().values_list("organisation_id", flat=True))
+
+
+class ZoneQuerySet(models.QuerySet):
+    def public(self):
+        """The zones anybody may know of. A suspended one stays shown, with its state."""
+        return self.filter(status__in=[Zone.Status.OPEN, Zone.Status.SUSPENDED])
+
+    def for_user(self, user):
+        """The zones `user` may know of: the public ones, those of their organisation, those they hold a role on."""
+        if not user.is_authenticated:
+            return self.public()
+        return self.filter(
+            Q(status__in=[Zone.Status.OPEN, Zone.Status.SUSPENDED])
+            | Q(operator__in=operators_of(user))
+            | Q(pk__in=zones_of(user))
+        )
 
 
 class Zone(models.Model):
@@ -40,9 +79,17 @@ class Zone(models.Model):
     frame_adopted_on = models.DateField("convention type adoptée le", null=True, blank=True)
     opened_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=clock.now, editable=False)
+    search_text = models.GeneratedField(
+        expression=Plain(Concat("name", Value(" "), "description", output_field=models.TextField())),
+        output_field=models.TextField(),
+        db_persist=True,
+    )
+
+    objects = ZoneQuerySet.as_manager()
 
     class Meta:
         ordering = ["name", "pk"]
+        indexes = [GinIndex(fields=["search_text"], opclasses=["gin_trgm_ops"], name="zone_search")]
         permissions = [
             ("operate", "agir pour l'opérateur"),
             ("steward", "répondre des données ou d'un service"),
@@ -55,6 +102,9 @@ class Zone(models.Model):
 
     def __str__(self):
         return self.name
+
+    def get_absolute_url(self):
+        return reverse("zone-detail", args=[self.slug])
 
     @property
     def reference(self) -> str:

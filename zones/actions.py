@@ -1,0 +1,514 @@
+"""The writes of zones and datasets. Each is a verb of the log; a refusal is recorded too."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from django.db import transaction
+from django.utils.text import slugify
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from broker import clock
+from broker.accounts import grants
+from broker.accounts.countersigning import countersign, pending
+from broker.accounts.models import Countersign, Organisation, User
+from broker.audit.actions import describe, recorded
+from broker.audit.actor import Actor
+from broker.epoch.actions import raise_epoch
+from broker.errors import BadInput, NotAllowed, Refused, WrongState
+from broker.keys.tasks import create_key
+from zones import facts, geography, permissions
+from zones.models import Column, ColumnRole, Dataset, DatasetVersion, SensitiveClass, Sensor, Service, Site, Zone
+from zones.reading import Reading
+from zones.sealing import Sealed
+
+WORKER = Actor("service:worker", kind="service", auth="none")
+S = Zone.Status
+NEXT = {  # the whole life of a zone
+    (S.DRAFT, "open"): S.OPEN,
+    (S.SUSPENDED, "open"): S.OPEN,
+    (S.OPEN, "suspend"): S.SUSPENDED,
+    (S.OPEN, "close"): S.CLOSED,
+    (S.SUSPENDED, "close"): S.CLOSED,
+    (S.DRAFT, "close"): S.CLOSED,
+}
+OPEN_ACT = "zone.open"
+SLUG_SIGNS = 50
+
+
+def free_slug(model, text: str, *, otherwise: str) -> str:
+    """A slug made of `text` that no row of `model` bears yet."""
+    base = slugify(text)[: SLUG_SIGNS - 4].strip("-") or otherwise
+    taken = set(model.objects.filter(slug__startswith=base).values_list("slug", flat=True))
+    return next(slug for n in range(1, len(taken) + 2) if (slug := base if n == 1 else f"{base}-{n}") not in taken)
+
+
+def _locked(zone: Zone) -> Zone:
+    return Zone.objects.select_for_update(of=("self",)).select_related("operator").get(pk=zone.pk)
+
+
+def _known_communes(codes: Iterable[str]) -> list[str]:
+    codes = list(dict.fromkeys(code.strip().upper() for code in codes if code.strip()))
+    if unknown := [code for code in codes if geography.find(code) is None]:
+        raise BadInput(
+            _("Code de commune inconnu : %(codes)s. Cherchez la commune par son nom.") % {"codes": ", ".join(unknown)}
+        )
+    return codes
+
+
+# Zones
+
+
+@recorded("zone.create")
+def create_zone(
+    *, by: User, kind: str, name: str, operator: Organisation, communes: Iterable[str], **presented
+) -> Zone:
+    """A draft, whose keys the worker makes at once. Whoever creates it acts for the operator; others are named."""
+    describe(org=operator, detail={"kind": kind, "name": name})
+    if operator.kind != Organisation.Kind.OPERATOR or not by.belongs_to(operator):
+        raise NotAllowed(_("Seule une personne d'un organisme opérateur prépare une zone pour lui."))
+    zone = Zone.objects.create(
+        kind=kind,
+        name=name,
+        operator=operator,
+        slug=free_slug(Zone, name, otherwise="zone"),
+        communes=_known_communes(communes),
+        **presented,
+    )
+    grants.give(by, "zones.operate", zone, by=by)
+    for purpose in ("source", "token"):
+        create_key.defer(purpose=purpose, ref=f"zone:{zone.pk}")
+    describe(obj=zone, zone=zone.reference, org=operator, detail={"kind": kind, "communes": zone.communes})
+    return zone
+
+
+@recorded("zone.amend")
+def amend_zone(zone: Zone, *, by: User, communes: Iterable[str] | None = None, **presented) -> Zone:
+    """Correct the file of a draft, or of a suspended zone. A first signature on the former file no longer counts."""
+    row = _locked(zone)
+    describe(obj=row, zone=row.reference, org=row.operator, detail={"changed": sorted(presented)})
+    permissions.require(by, "edit_zone", row)
+    if row.status not in (S.DRAFT, S.SUSPENDED):
+        raise WrongState(
+            _("Une zone %(state)s ne se corrige pas. Suspendez-la d'abord.") % {"state": row.get_status_display()}
+        )
+    if communes is not None:
+        row.communes = _known_communes(communes)
+    for name, value in presented.items():
+        setattr(row, name, value)
+    row.save(update_fields=["communes", *presented])
+    return row
+
+
+def pending_opening(zone: Zone) -> Countersign | None:
+    """The opening of `zone`, as its file stands, that waits for a second person."""
+    return pending(OPEN_ACT, facts.opening_ref(zone))
+
+
+def _may_open(zone: Zone, by: User) -> None:
+    permissions.require(by, "open_zone", zone)
+    if (zone.status, "open") not in NEXT:
+        raise WrongState(_("La zone est déjà %(state)s.") % {"state": zone.get_status_display()})
+    if reasons := facts.refusals(zone):
+        describe(detail={"refused": [reason.code for reason in reasons]})
+        raise Refused(_("Cette zone ne peut pas ouvrir."), reasons=reasons)
+
+
+@recorded("zone.propose")
+def propose_opening(zone: Zone, *, by: User, reason: str = "") -> Countersign:
+    """The first of the two persons, once every check holds. Raises Refused with every reason."""
+    row = _locked(zone)
+    describe(obj=row, zone=row.reference, org=row.operator)
+    _may_open(row, by)
+    if pending_opening(row) is not None:
+        raise WrongState(_("L'ouverture est déjà proposée : une deuxième personne doit contresigner."))
+    return countersign(OPEN_ACT, facts.opening_ref(row), by=by, reason=reason)
+
+
+@recorded("zone.open")
+def open_zone(zone: Zone, *, by: User, reason: str = "") -> Zone:
+    """The second person: every check again, then the zone is open. Raises Refused, WrongState, NotAllowed."""
+    row = _locked(zone)
+    describe(obj=row, zone=row.reference, org=row.operator)
+    _may_open(row, by)
+    if pending_opening(row) is None:
+        raise WrongState(
+            _("Personne n'a encore proposé l'ouverture de la zone telle qu'elle est. Proposez-la ; une autre personne "
+              "contresignera.")
+        )  # fmt: skip
+    signed = countersign(OPEN_ACT, facts.opening_ref(row), by=by, reason=reason)
+    row.status = NEXT[row.status, "open"]
+    row.opened_at = signed.second_at
+    row.save(update_fields=["status", "opened_at"])
+    return row
+
+
+def _end(zone: Zone, act: str, *, by: User, reason: str) -> Zone:
+    row = _locked(zone)
+    describe(obj=row, zone=row.reference, org=row.operator, detail={"reason": reason})
+    permissions.require(by, f"{act}_zone", row)
+    if not reason.strip():
+        raise BadInput(_("Écrivez le motif : il figure au journal."))
+    if (row.status, act) not in NEXT:
+        raise WrongState(_("La zone est %(state)s : cet acte ne s'applique pas.") % {"state": row.get_status_display()})
+    row.status = NEXT[row.status, act]
+    row.save(update_fields=["status"])
+    raise_epoch(("zone", str(row.pk)))
+    return row
+
+
+@recorded("zone.suspend")
+def suspend_zone(zone: Zone, *, by: User, reason: str) -> Zone:
+    """Stop every access to the zone's data at once: one person suffices to stop, two to open again."""
+    return _end(zone, "suspend", by=by, reason=reason)
+
+
+@recorded("zone.close")
+def close_zone(zone: Zone, *, by: User, reason: str) -> Zone:
+    """Close for good. Access ends at once."""
+    return _end(zone, "close", by=by, reason=reason)
+
+
+# People
+
+
+def give_role(zone: Zone, *, by: User, user: User, role: str) -> None:
+    """Name a colleague of the operator. Raises NotAllowed; BadInput when they belong elsewhere."""
+    _check_people(zone, by=by, user=user)
+    grants.give(user, f"zones.{role}", zone, by=by)
+
+
+def take_role(zone: Zone, *, by: User, user: User, role: str) -> None:
+    """Take a role back; somebody always stays who acts for the operator."""
+    _check_people(zone, by=by, user=user, must_belong=False)
+    if role == "operate" and len([u for u, roles in people_of(zone) if "operate" in roles and u != user]) == 0:
+        raise BadInput(_("Il faut au moins une personne qui agit pour l'opérateur. Nommez-en une autre d'abord."))
+    grants.take(user, f"zones.{role}", zone, by=by)
+
+
+def _check_people(zone: Zone, *, by: User, user: User, must_belong: bool = True) -> None:
+    permissions.require(by, "give_roles", zone)
+    if must_belong and not user.belongs_to(zone.operator):
+        raise BadInput(
+            _("Seules les personnes de %(operator)s reçoivent un rôle dans cette zone.") % {"operator": zone.operator}
+        )
+
+
+def people_of(zone: Zone) -> list[tuple[User, frozenset[str]]]:
+    """The persons of the operator today, with their roles on `zone`."""
+    from zones.models.zone import STAFF_ROLES
+
+    colleagues = {m.user for m in zone.operator.memberships.current().select_related("user")}
+    return [
+        (user, frozenset(role for role in STAFF_ROLES if grants.may(user, f"zones.{role}", zone)))
+        for user in sorted(colleagues, key=lambda u: (geography.plain(u.full_name), u.pk))
+    ]
+
+
+# Places
+
+
+def _place(zone: Zone, *, by: User) -> Zone:
+    row = _locked(zone)
+    describe(zone=row.reference, org=row.operator)
+    permissions.require(by, "add_place", row)
+    if row.status == S.CLOSED:
+        raise WrongState(_("La zone est fermée : plus rien ne s'y ajoute."))
+    return row
+
+
+@recorded("service.add")
+def add_service(
+    zone: Zone, *, by: User, name: str, head_name: str, participation_from: date, participation_until: date
+):
+    """A service that agreed to host tests between two days, both included. Raises BadInput."""
+    row = _place(zone, by=by)
+    if participation_until < participation_from:
+        raise BadInput(_("Le dernier jour vient avant le premier. Échangez-les."))
+    if row.services.filter(name=name).exists():
+        raise BadInput(_("Un service porte déjà ce nom dans la zone. Choisissez-en un autre."))
+    service = Service.objects.create(
+        zone=row,
+        name=name,
+        head_name=head_name,
+        participation_from=participation_from,
+        participation_until=participation_until,
+    )
+    describe(obj=service, detail={"name": name, "from": participation_from, "until": participation_until})
+    return service
+
+
+@recorded("site.add")
+def add_site(zone: Zone, *, by: User, name: str, commune: str, service: Service | None = None,
+             latitude: float | None = None, longitude: float | None = None) -> Site:  # fmt: skip
+    """A place of the zone, in one of its communes. Raises BadInput."""
+    row = _place(zone, by=by)
+    (code,) = _known_communes([commune]) or [""]
+    if code not in row.communes:
+        raise BadInput(_("Ce site n'est pas dans une commune de la zone. Choisissez l'une d'elles."))
+    if service is not None and service.zone_id != row.pk:
+        raise BadInput(_("Ce service est celui d'une autre zone."))
+    if row.sites.filter(name=name).exists():
+        raise BadInput(_("Un site porte déjà ce nom dans la zone. Choisissez-en un autre."))
+    site = Site.objects.create(
+        zone=row, service=service, name=name, commune=code, latitude=latitude, longitude=longitude
+    )
+    describe(obj=site, detail={"name": name, "commune": code})
+    return site
+
+
+@recorded("sensor.add")
+def add_sensor(zone: Zone, *, by: User, site: Site, name: str, kind: str, measures: str,
+               installed_on: date | None = None) -> Sensor:  # fmt: skip
+    row = _place(zone, by=by)
+    if site.zone_id != row.pk:
+        raise BadInput(_("Ce site est celui d'une autre zone."))
+    if site.sensors.filter(name=name).exists():
+        raise BadInput(_("Un capteur porte déjà ce nom sur ce site. Choisissez-en un autre."))
+    sensor = Sensor.objects.create(site=site, name=name, kind=kind, measures=measures, installed_on=installed_on)
+    describe(obj=sensor, detail={"name": name, "site": site.name})
+    return sensor
+
+
+# Datasets
+
+
+@recorded("dataset.create")
+def create_dataset(
+    zone: Zone,
+    *,
+    by: User,
+    title: str,
+    summary: str,
+    domains: list[str],
+    is_personal: bool,
+    service: Service | None = None,
+    holder: Organisation | None = None,
+    **presented,
+) -> Dataset:
+    """A draft of the zone, held by its operator unless another holder is named."""
+    row = _locked(zone)
+    describe(zone=row.reference, org=row.operator, detail={"title": title, "domains": domains})
+    permissions.require(by, "create_dataset", row)
+    if row.status == S.CLOSED:
+        raise WrongState(_("La zone est fermée : plus rien ne s'y ajoute."))
+    if service is not None and service.zone_id != row.pk:
+        raise BadInput(_("Ce service est celui d'une autre zone."))
+    if not domains:
+        raise BadInput(_("Choisissez au moins un domaine de données."))
+    dataset = Dataset.objects.create(
+        zone=row,
+        service=service,
+        holder=holder or row.operator,
+        slug=free_slug(Dataset, title, otherwise="jeu"),
+        title=title,
+        summary=summary,
+        domains=domains,
+        is_personal=is_personal,
+        **presented,
+    )
+    describe(obj=dataset)
+    return dataset
+
+
+def _locked_dataset(dataset: Dataset) -> Dataset:
+    return Dataset.objects.select_for_update(of=("self",)).select_related("zone__operator").get(pk=dataset.pk)
+
+
+@recorded("version.receive")
+def add_version(dataset: Dataset, *, by: User, sealed: Sealed, reading: Reading) -> DatasetVersion:
+    """Keep a sealed file as the next version and ask the worker to look at it, in one transaction."""
+    from zones.tasks import profile_version
+
+    row = _locked_dataset(dataset)
+    describe(
+        obj=row,
+        zone=row.zone.reference,
+        org=row.zone.operator,
+        detail={"file": sealed.file_name, "sha256": sealed.sha256, "size": sealed.size, "reading": reading.as_json()},
+    )
+    permissions.require(by, "add_version", row.zone)
+    if row.status == Dataset.Status.WITHDRAWN:
+        raise WrongState(_("Ce jeu est retiré : il ne reçoit plus de version."))
+    twin = row.versions.filter(sha256=sealed.sha256).exclude(status=DatasetVersion.Status.REFUSED).first()
+    if twin is not None:
+        raise BadInput(
+            _("Ce fichier est déjà la version %(number)s de ce jeu, à l'octet près.") % {"number": twin.number}
+        )
+    last = row.versions.order_by("-number").values_list("number", flat=True).first()
+    version = DatasetVersion.objects.create(
+        dataset=row,
+        number=(last or 0) + 1,
+        file_name=sealed.file_name,
+        sha256=sealed.sha256,
+        size=sealed.size,
+        stored_as=sealed.stored_as,
+        reading=reading.as_json(),
+        progress={"step": "received", "percent": 0},
+        received_by=by,
+    )
+    describe(obj=version)
+    profile_version.defer(version_id=version.pk)
+    return version
+
+
+@recorded("data.profile")
+def begin_profile(version: DatasetVersion, *, by=WORKER) -> DatasetVersion:
+    """The worker's own order to read a source: recorded before the first byte is opened."""
+    row = DatasetVersion.objects.select_for_update(of=("self",)).select_related("dataset__zone").get(pk=version.pk)
+    describe(obj=row, zone=row.dataset.zone.reference, detail={"dataset": row.dataset.slug})
+    if row.status not in (DatasetVersion.Status.RECEIVED, DatasetVersion.Status.PROFILING):
+        raise WrongState(_("Cette version a déjà été examinée."))
+    row.status = DatasetVersion.Status.PROFILING
+    row.save(update_fields=["status"])
+    return row
+
+
+@recorded("version.refuse")
+def refuse_version(version: DatasetVersion, *, by=WORKER, problem: str) -> None:
+    row = DatasetVersion.objects.select_for_update(of=("self",)).select_related("dataset__zone").get(pk=version.pk)
+    describe(obj=row, zone=row.dataset.zone.reference, detail={"problem": problem})
+    row.status, row.problem = DatasetVersion.Status.REFUSED, problem
+    row.save(update_fields=["status", "problem"])
+
+
+@dataclass(frozen=True, slots=True)
+class SeenColumn:
+    """What the profile saw of one column, and the role it suggests with its reason ("" when it has none)."""
+
+    name: str
+    type: str
+    profile: dict[str, Any]
+    role: str = ""
+    because: str = ""
+    sensitive_class: str = ""
+
+
+def column_difference(dataset: Dataset, names: list[str]) -> str:
+    """What keeps a file with these columns from being a version of `dataset`; "" when nothing does.
+
+    As long as no role is confirmed the columns are those of the last file.
+    """
+    known = list(dataset.columns.values_list("name", "confirmed_at"))
+    if not any(confirmed for _name, confirmed in known):
+        return ""
+    gone = [name for name, _c in known if name not in names]
+    new = [name for name in names if name not in {name for name, _c in known}]
+    if not gone and not new:
+        return ""
+    parts = []
+    if gone:
+        parts.append(_("absentes : %(names)s") % {"names": ", ".join(gone[:10])})
+    if new:
+        parts.append(_("nouvelles : %(names)s") % {"names": ", ".join(new[:10])})
+    return _("Les colonnes ne sont plus celles dont les rôles sont confirmés (%(what)s). Reprenez l'en-tête d'origine, "
+             "ou créez un autre jeu.") % {"what": " ; ".join(parts)}  # fmt: skip
+
+
+@recorded("version.profile")
+def keep_profile(version: DatasetVersion, *, by=WORKER, rows: int, reading: dict, columns: list[SeenColumn]) -> None:
+    """Keep what the worker saw. Confirmed roles stay; suggestions are those of the last profile."""
+    row = DatasetVersion.objects.select_for_update(of=("self",)).select_related("dataset__zone").get(pk=version.pk)
+    dataset = _locked_dataset(row.dataset)
+    describe(obj=row, zone=dataset.zone.reference, n=rows, detail={"columns": [c.name for c in columns]})
+    if problem := column_difference(dataset, [c.name for c in columns]):
+        raise BadInput(problem)
+    known = {column.name: column for column in dataset.columns.all()}
+    dataset.columns.exclude(name__in=[c.name for c in columns]).delete()
+    for position, seen in enumerate(columns):
+        column = known.get(seen.name) or Column(dataset=dataset, name=seen.name)
+        column.position, column.type, column.profile = position, seen.type, seen.profile
+        column.suggested_role, column.suggested_because = seen.role, seen.because[:200]
+        if column.confirmed_at is None:
+            column.sensitive_class = seen.sensitive_class
+        column.save()
+    row.status, row.rows, row.reading = DatasetVersion.Status.PROFILED, rows, reading
+    row.profiled_at, row.progress = clock.now(), {"step": "done", "percent": 100}
+    row.save(update_fields=["status", "rows", "reading", "profiled_at", "progress"])
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenRole:
+    role: str
+    sensitive_class: str = ""
+    description: str = ""
+
+
+@recorded("column.role")
+def set_column_roles(dataset: Dataset, *, by: User, roles: Mapping[str, ChosenRole]) -> None:
+    """Confirm the roles of the named columns. Once published, a change ends what runs under the former roles."""
+    row = _locked_dataset(dataset)
+    describe(obj=row, zone=row.zone.reference, org=row.zone.operator)
+    permissions.require(by, "set_roles", row.zone)
+    columns = {column.name: column for column in row.columns.select_for_update()}
+    if unknown := [name for name in roles if name not in columns]:
+        raise BadInput(_("Colonne inconnue : %(names)s.") % {"names": ", ".join(unknown[:10])})
+    changed = {}
+    for name, chosen in roles.items():
+        column = columns[name]
+        if chosen.role not in ColumnRole.values:
+            raise BadInput(_("« %(name)s » : choisissez un rôle.") % {"name": name})
+        klass = chosen.sensitive_class if chosen.role == ColumnRole.SENSITIVE else ""
+        if chosen.role == ColumnRole.SENSITIVE and klass not in SensitiveClass.values:
+            raise BadInput(_("« %(name)s » : dites de quelle sensibilité il s'agit.") % {"name": name})
+        if (column.role, column.sensitive_class) != (chosen.role, klass) or column.confirmed_at is None:
+            changed[name] = chosen.role + (f"/{klass}" if klass else "")
+            column.role, column.sensitive_class = chosen.role, klass
+            column.confirmed_by, column.confirmed_at = by, clock.now()
+        column.description = chosen.description
+    keys = [name for name, column in columns.items() if column.role == ColumnRole.SUBJECT_KEY]
+    if len(keys) > 1:
+        raise BadInput(
+            _("Une seule colonne désigne la personne ; vous en avez %(count)s : %(names)s. Gardez celle qui revient à "
+              "chaque ligne d'une même personne.") % {"count": len(keys), "names": ", ".join(keys)}
+        )  # fmt: skip
+    fields = ["role", "sensitive_class", "confirmed_by", "confirmed_at", "description"]
+    Column.objects.bulk_update([columns[name] for name in roles], fields)
+    if changed and row.status == Dataset.Status.PUBLISHED:
+        raise_epoch(("dataset", str(row.pk)))
+    describe(detail={"roles": changed})
+
+
+def publication_obstacles(dataset: Dataset) -> list[str]:
+    """What is missing before `dataset` may be published; empty means nothing."""
+    obstacles = []
+    columns = list(dataset.columns.values_list("role", flat=True))
+    if not dataset.versions.filter(status=DatasetVersion.Status.PROFILED).exists():
+        obstacles.append(_("Aucun fichier examiné : envoyez un fichier et attendez la fin de son examen."))
+    if missing := sum(role == "" for role in columns):
+        obstacles.append(
+            ngettext(
+                "%(count)s colonne n'a pas de rôle confirmé : confirmez-la.",
+                "%(count)s colonnes n'ont pas de rôle confirmé : confirmez-les.",
+                missing,
+            )
+            % {"count": missing}
+        )
+    if dataset.is_personal and columns.count(ColumnRole.SUBJECT_KEY) > 1:
+        obstacles.append(_("Plusieurs colonnes désignent la personne : gardez-en une seule."))
+    if dataset.zone.status not in (S.OPEN, S.SUSPENDED):
+        obstacles.append(_("La zone n'est pas ouverte : ouvrez-la d'abord, à deux personnes."))
+    return obstacles
+
+
+@recorded("dataset.publish")
+def publish_dataset(dataset: Dataset, *, by: User) -> Dataset:
+    """Show the dataset, never its rows, to everybody. Raises WrongState with everything that is missing."""
+    row = _locked_dataset(dataset)
+    describe(obj=row, zone=row.zone.reference, org=row.zone.operator)
+    permissions.require(by, "publish_dataset", row.zone)
+    if row.status != Dataset.Status.DRAFT:
+        raise WrongState(_("Ce jeu est déjà %(state)s.") % {"state": row.get_status_display()})
+    if obstacles := publication_obstacles(row):
+        raise WrongState(" ".join(obstacles))
+    row.status, row.published_at = Dataset.Status.PUBLISHED, clock.now()
+    row.save(update_fields=["status", "published_at"])
+    return row
+
+
+@transaction.atomic
+def note_progress(version: DatasetVersion, *, step: str, percent: int) -> None:
+    """How far the worker is, for the page that waits. Not an event."""
+    DatasetVersion.objects.filter(pk=version.pk).update(progress={"step": step, "percent": percent})
