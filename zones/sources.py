@@ -23,6 +23,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from broker.errors import BadInput
+from broker.keys.store import KeyStore
 from zones.models import DatasetVersion
 from zones.reading import LIMITS, Limits, Reading, expand, lines, write_clear
 
@@ -42,13 +43,13 @@ def clear_scratch() -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def open_source(version: DatasetVersion) -> Iterator[bytes]:
-    """The original bytes of `version`, in pieces, as they were sent. Raises BadInput when they are not those."""
-    from broker.keys.store import KeyStore
+def open_source(version: DatasetVersion, *, covered_by: str = "") -> Iterator[bytes]:
+    """The original bytes of `version`, in pieces, as they were sent. Raises BadInput when they are not those.
 
-    identity = pyrage.x25519.Identity.from_str(
-        KeyStore(settings.KEY_STORE).open("source", f"zone:{version.dataset.zone_id}").decode().strip()
-    )
+    `covered_by` names the event that tells this opening already (see `KeyStore.open`).
+    """
+    secret = KeyStore().open("source", f"zone:{version.dataset.zone_id}", covered_by=covered_by)
+    identity = pyrage.x25519.Identity.from_str(secret.decode().strip())
     digest = hashlib.sha256()
     for piece in _opened(path_of(version), identity):
         digest.update(piece)
@@ -117,7 +118,9 @@ def _opened(path: Path, identity) -> Iterator[bytes]:
 
 
 @contextmanager
-def clear_copy(version: DatasetVersion, *, checked: bool = False, limits: Limits = LIMITS) -> Iterator[Path]:
+def clear_copy(
+    version: DatasetVersion, *, checked: bool = False, covered_by: str = "", limits: Limits = LIMITS
+) -> Iterator[Path]:
     """A clear CSV of `version` (UTF-8, commas, header) in a scratch folder removed at the end, whatever happens.
 
     With `checked` every row is read and compared with the header, and `version.rows` and the count of blank lines of
@@ -128,7 +131,9 @@ def clear_copy(version: DatasetVersion, *, checked: bool = False, limits: Limits
     try:
         reading = Reading.of(version.reading)
         path = folder / "clear.csv"
-        blocks = lines(expand(open_source(version), limits=limits), reading.encoding, limits=limits)
+        blocks = lines(
+            expand(open_source(version, covered_by=covered_by), limits=limits), reading.encoding, limits=limits
+        )
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as out:
             if checked or not reading.is_plain:

@@ -1,0 +1,183 @@
+"""Sealing a source as it arrives: SHA-256 of the original bytes, then age to the zone's key, straight to the disk.
+
+The web's processes know the zone's public key only. No clear byte touches their disk: the bytes go from the request
+through a pipe to age, a piece at a time. What is not finished is removed.
+"""
+
+import contextlib
+import hashlib
+import os
+import threading
+import uuid
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+import pyrage
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.core.files.uploadhandler import FileUploadHandler, StopUpload
+from django.utils.translation import gettext as _
+
+from broker.errors import BadInput, WrongState
+from broker.keys.models import DataKey
+from zones.models import Zone
+from zones.reading import EXTENSIONS
+
+FORM_OVERHEAD = 64 * 1024  # bytes of a request that are not its file: other fields, boundaries
+
+
+def recipient_of(zone: Zone) -> str:
+    """The public key that sources of `zone` are sealed to. Raises WrongState while the worker has not made it."""
+    key = DataKey.objects.filter(purpose=DataKey.Purpose.SOURCE, ref=f"zone:{zone.pk}", destroyed_at=None).first()
+    if key is None or not key.public:
+        raise WrongState(
+            _("La clé de la zone n'est pas encore prête : elle se fait en quelques secondes après la création de la "
+              "zone. Rechargez la page ; si cela dure, l'ouvrier de la zone est arrêté.")
+        )  # fmt: skip
+    return key.public
+
+
+def too_large(limit: int) -> BadInput:
+    gib = limit / 1024**3
+    said = f"{gib:.0f} Gio" if gib >= 1 else f"{limit:,} octets".replace(",", " ")
+    return BadInput(
+        _("Le fichier dépasse %(limit)s. Compressez-le avec gzip, ou découpez-le par période.") % {"limit": said}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A source on the disk, sealed. `stored_as` is its path under settings.SOURCES; `size` that of the original."""
+
+    file_name: str
+    stored_as: str
+    sha256: str
+    size: int
+
+    def remove(self) -> None:
+        (settings.SOURCES / self.stored_as).unlink(missing_ok=True)
+
+
+class Seal:
+    """A place to write original bytes to; `finish` gives the sealed file, `abandon` leaves nothing."""
+
+    def __init__(self, zone: Zone, recipient: str):
+        folder = settings.SOURCES / str(zone.pk)
+        settings.SOURCES.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self.stored_as = f"{zone.pk}/{uuid.uuid4().hex}.age"
+        self.partial = Path(settings.SOURCES / f"{self.stored_as}.part")
+        self.digest = hashlib.sha256()
+        self.size = 0
+        self.error: BaseException | None = None
+        reading, writing = os.pipe()
+        self.pipe = os.fdopen(writing, "wb", buffering=0)
+        descriptor = os.open(self.partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        recipients = [pyrage.x25519.Recipient.from_str(recipient)]
+        self.thread = threading.Thread(
+            target=self._run, args=(reading, descriptor, recipients), name="seal-source", daemon=True
+        )
+        self.thread.start()
+
+    def _run(self, reading, descriptor, recipients) -> None:
+        # Closing the reading end on failure makes the next write fail instead of waiting for ever.
+        with os.fdopen(reading, "rb") as clear, os.fdopen(descriptor, "wb") as sealed:
+            try:
+                pyrage.encrypt_io(clear, sealed, recipients)
+                sealed.flush()
+                os.fsync(sealed.fileno())
+            except BaseException as error:
+                self.error = error
+
+    def write(self, piece: bytes) -> None:
+        """Raises OSError when the sealed bytes cannot be written (a full disk)."""
+        self.digest.update(piece)
+        self.size += len(piece)
+        view = memoryview(piece)
+        try:
+            while view:
+                view = view[self.pipe.write(view) :]
+        except BrokenPipeError:
+            self.thread.join()
+            raise self._failure() from None
+
+    def _failure(self) -> OSError:
+        return OSError(f"the source could not be sealed: {self.error}")
+
+    def finish(self, file_name: str) -> Sealed:
+        self.pipe.close()
+        self.thread.join()
+        if self.error is not None:
+            self.partial.unlink(missing_ok=True)
+            raise self._failure() from self.error
+        self.partial.rename(settings.SOURCES / self.stored_as)
+        return Sealed(file_name, self.stored_as, self.digest.hexdigest(), self.size)
+
+    def abandon(self) -> None:
+        with contextlib.suppress(OSError):
+            self.pipe.close()
+        self.thread.join()
+        self.partial.unlink(missing_ok=True)
+
+
+class SealingUploadHandler(FileUploadHandler):
+    """Django's door for the file of one form. `sealed` holds the result, `problem` what to tell the person."""
+
+    def __init__(self, request, *, zone: Zone, recipient: str, limit: int):
+        super().__init__(request)
+        self.zone, self.recipient, self.limit = zone, recipient, limit
+        self.seal: Seal | None = None
+        self.sealed: Sealed | None = None
+        self.problem: BadInput | None = None
+
+    def new_file(self, field_name, file_name, *args, **kwargs):
+        super().new_file(field_name, file_name, *args, **kwargs)
+        if self.sealed is not None or self.seal is not None:
+            self._stop(BadInput(_("Un seul fichier à la fois.")))
+        name = PurePath(file_name).name[:200]
+        if not name.lower().endswith(EXTENSIONS):
+            self._stop(
+                BadInput(
+                    _("« %(name)s » n'est pas un fichier lisible ici. Envoyez du CSV ou du JSON par lignes, au besoin "
+                      "compressé : %(extensions)s.") % {"name": name, "extensions": ", ".join(EXTENSIONS)}
+                )
+            )  # fmt: skip
+        self.name = name
+        self.seal = Seal(self.zone, self.recipient)
+
+    def receive_data_chunk(self, raw_data, start):
+        if self.seal.size + len(raw_data) > self.limit:
+            self._stop(too_large(self.limit))
+        try:
+            self.seal.write(raw_data)
+        except BaseException:
+            self.discard()
+            raise
+        # None: the bytes are ours, no other handler sees them.
+
+    def file_complete(self, file_size):
+        seal, self.seal = self.seal, None
+        if seal.size == 0:
+            seal.abandon()
+            self.problem = BadInput(_("Le fichier est vide. Choisissez-en un autre."))
+        else:
+            self.sealed = seal.finish(self.name)
+        return UploadedFile(name=self.name, size=seal.size)
+
+    def upload_interrupted(self):
+        self.discard()
+
+    def _stop(self, problem: BadInput):
+        """Keep the first problem, leave nothing on the disk, read what is left of the request without keeping it."""
+        self.problem = self.problem or problem
+        self.discard()
+        raise StopUpload(connection_reset=False)
+
+    def discard(self) -> None:
+        """Nothing of this request stays on the disk."""
+        if self.seal is not None:
+            self.seal.abandon()
+            self.seal = None
+        if self.sealed is not None:
+            self.sealed.remove()
+            self.sealed = None

@@ -1,0 +1,125 @@
+"""Which role a column may have, and why. Pure. A steward confirms each: a suggestion decides nothing.
+
+Suggested only where something speaks for it: a name, a shape. Source of the roles: legal-gate, section 7.1.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from zones.geography import plain
+
+DIRECT = (
+    "name|firstname|lastname|surname|nom|prenom|ssn|nir|passport|passeport|email|mail|courriel|phone|telephone|tel|"
+    "address|adresse|iban|licence plate|plate|immatriculation|vin|ipp|iep"
+)
+SUBJECT = (
+    "patient|subject|sujet|person|personne|user|usager|customer|client|household|foyer|member|adherent|owner|lclid"
+)
+KEYLIKE = "id|nbr|num|number|numero|no|key|cle|code|uuid|ref|lclid"
+STAFF = (
+    "doctor|physician|medecin|practitioner|praticien|provider|nurse|infirmier|staff|agent|driver|conducteur|operator"
+)
+QUASI = (
+    "age|gender|sex|sexe|genre|postcode|postal|zip|birth|birthdate|naissance|birthyear|marital|weight|poids|height|"
+    "taille|profession|job|occupation|payer|insurance|assurance|admission|discharge|specialty|specialite|ward|unit|"
+    "nationality|education|income|language"
+)
+PLACE = (
+    "lat|latitude|lon|lng|long|longitude|commune|city|ville|town|county|departement|region|iris|insee|station|address"
+)
+MOMENT = "date|time|timestamp|heure|jour|day|horodatage|debut|fin|start|stop|end|at"
+SENSITIVE = {
+    "origin": "race|ethnicity|ethnie|ethnic|origin|origine|birthplace",
+    "religion": "religion|culte|faith",
+    "hiv": "hiv|vih|aids|sida",
+    "psychiatry": "psychiatry|psychiatrie|psychiatric|mental",
+    "addiction": "addiction|alcohol|alcool|drug|substance|tobacco|tabac|smoking",
+    "sexual_health": "sexual|sexuel|sexuality|abortion|ivg|contraception|pregnancy|grossesse",
+    "violence": "violence|abuse|maltraitance",
+    "offence": "offence|offense|crime|criminal|conviction|infraction|condamnation",
+    "genetic": "genome|genotype|genetic|genetique|gene|variant|snp",
+}
+FEW = 50  # distinct values: a code, not a measure
+LONG = 30  # signs on average: a text written by somebody
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    role: str = ""
+    because: str = ""
+    sensitive_class: str = ""
+
+
+def words_of(name: str) -> set[str]:
+    """`patientNbr`, `patient_nbr` and `Patient nbr` are the same two words."""
+    return set(plain(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).replace("_", " ")).split())
+
+
+def _meets(words: set[str], listed: str) -> str:
+    """The first word of the name that is in the list, or ""."""
+    return next((word for word in sorted(words) if word in listed.split("|")), "")
+
+
+def suggest(seen: dict[str, Any], *, rows: int, personal: bool) -> Suggestion:
+    """The role of one profiled column, with its reason; no role when nothing speaks for one."""
+    words, held = words_of(seen["name"]), rows - seen["missing"]
+    kind, distinct = seen["type"], seen["distinct"]
+    if not held:
+        return Suggestion()
+    if not personal:
+        return _of_things(words, kind, distinct, held, seen)
+    alone = distinct == held and held > 1 and kind in ("integer", "text")
+    for klass, listed in SENSITIVE.items():
+        if word := _meets(words, listed):
+            return Suggestion(
+                "sensitive", _("le nom « %(word)s » évoque une sensibilité renforcée") % {"word": word}, klass
+            )
+    if (word := _meets(words, SUBJECT)) and (_meets(words, KEYLIKE) or len(words) == 1) and distinct > FEW:
+        if alone:
+            return Suggestion(
+                "direct_identifier", _("« %(word)s » : une valeur différente à chaque ligne") % {"word": word}
+            )
+        return Suggestion(
+            "subject_key", _("« %(word)s » : la même valeur revient sur plusieurs lignes") % {"word": word}
+        )
+    if word := _meets(words, DIRECT):
+        return Suggestion("direct_identifier", _("le nom « %(word)s » désigne une personne") % {"word": word})
+    if alone and held >= 20:
+        return Suggestion("direct_identifier", _("une valeur différente à chaque ligne"))
+    if word := _meets(words, STAFF):
+        return Suggestion("staff", _("le nom « %(word)s » désigne un professionnel") % {"word": word})
+    if kind in ("date", "timestamp"):
+        return Suggestion("timestamp", _("toutes les valeurs sont des dates"))
+    if kind == "text" and seen["length"] >= LONG and distinct > held / 2:
+        return Suggestion("free_text", _("des textes longs, presque tous différents"))
+    if (word := _meets(words, QUASI)) and (kind == "text" or distinct <= 200):
+        return Suggestion("quasi_identifier", _("« %(word)s » aide à reconnaître une personne") % {"word": word})
+    if word := _meets(words, PLACE):
+        return Suggestion("geo", _("le nom « %(word)s » désigne un lieu") % {"word": word})
+    if kind in ("integer", "number"):
+        return Suggestion("measure", _("toutes les valeurs sont des nombres"))
+    if distinct <= FEW:
+        return Suggestion(
+            "measure", _("%(count)s valeurs possibles, aucun nom qui évoque une personne") % {"count": distinct}
+        )
+    return Suggestion()
+
+
+def _of_things(words: set[str], kind: str, distinct: int, held: int, seen: dict[str, Any]) -> Suggestion:
+    """The same for data about no person: only dates, places and measures are told apart."""
+    if kind in ("date", "timestamp"):
+        return Suggestion("timestamp", _("toutes les valeurs sont des dates"))
+    if kind == "text" and seen["length"] >= LONG and distinct > held / 2:
+        return Suggestion("free_text", _("des textes longs, presque tous différents"))
+    if word := _meets(words, PLACE):
+        return Suggestion("geo", _("le nom « %(word)s » désigne un lieu") % {"word": word})
+    if kind in ("integer", "number"):
+        return Suggestion("measure", _("toutes les valeurs sont des nombres"))
+    if distinct <= FEW:
+        return Suggestion(
+            "measure", _("%(count)s valeurs possibles, sans lien avec une personne") % {"count": distinct}
+        )
+    return Suggestion()

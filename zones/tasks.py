@@ -1,0 +1,99 @@
+"""Jobs of the worker that holds the zone's sources."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from typing import Any
+
+from django.conf import settings
+from procrastinate.contrib.django import app
+
+from broker.errors import BadInput
+from zones import actions, suggestion
+from zones.models import DatasetVersion
+from zones.sources import clear_copy, relation
+
+MEMORY = 1024  # MiB for the engine; what does not fit spills into the scratch folder
+PATIENCE = 1800  # seconds
+
+
+@app.task(name="zones.tasks.profile_version", queue="builds", lock="builds")
+def profile_version(version_id: int) -> None:
+    """Read a new version whole, once; keep what its columns look like, or refuse it with the mend.
+
+    A worker killed on the way leaves the version "profiling"; the same job, run again, starts over.
+    """
+    version = DatasetVersion.objects.select_related("dataset__zone").get(pk=version_id)
+    if version.status not in (DatasetVersion.Status.RECEIVED, DatasetVersion.Status.PROFILING):
+        return
+    version = actions.begin_profile(version, by=actions.WORKER)
+    try:
+        found, reading = _profiled(version)
+        personal = version.dataset.is_personal
+        actions.keep_profile(
+            version,
+            by=actions.WORKER,
+            rows=found["rows"],
+            reading=reading,
+            columns=[_column(seen, rows=found["rows"], personal=personal) for seen in found["columns"]],
+        )
+    except BadInput as problem:
+        actions.refuse_version(version, by=actions.WORKER, problem=str(problem))
+
+
+def _profiled(version: DatasetVersion) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the engine saw, and the reading options with the blank lines counted."""
+    actions.note_progress(version, step="open", percent=5)
+    with clear_copy(version, checked=True, covered_by="data.profile") as path:
+        order = {
+            "relation": relation(path, version.reading),
+            "scratch": str(path.parent),
+            "memory": MEMORY,
+            "decimal": version.reading.get("decimal", "."),
+            "personal": version.dataset.is_personal,
+        }
+        return run_apart(order, tell=lambda step: actions.note_progress(version, **step)), version.reading
+
+
+def run_apart(order: dict[str, Any], tell=lambda step: None) -> dict[str, Any]:
+    """`zones.profile` in a process of its own, so that neither its memory nor its faults are the worker's."""
+    with tempfile.TemporaryFile("w+") as complaints:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "zones.profile"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, text=True, cwd=settings.BASE_DIR,
+            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": order["scratch"]},
+        )  # fmt: skip
+        try:
+            process.stdin.write(json.dumps(order))
+            process.stdin.close()
+            result = None
+            shown = -10
+            for line in process.stdout:
+                told = json.loads(line)
+                if "rows" in told:
+                    result = told
+                elif told["percent"] >= shown + 5:
+                    shown = told["percent"]
+                    tell(told)
+            process.wait(timeout=PATIENCE)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        if process.returncode or result is None:
+            complaints.seek(0)
+            raise RuntimeError(f"the profile ended with {process.returncode}: {complaints.read()[-2000:]}")
+    return result
+
+
+def _column(seen: dict[str, Any], *, rows: int, personal: bool) -> actions.SeenColumn:
+    suggested = suggestion.suggest(seen, rows=rows, personal=personal)
+    profile = {key: value for key, value in seen.items() if key not in ("name", "type")}
+    if personal and suggested.role in ("direct_identifier", "subject_key", "free_text", "staff"):
+        for shown in ("top", "shape", "histogram", "from", "to"):  # values of identifiers are nobody's to see
+            profile.pop(shown, None)
+    return actions.SeenColumn(
+        name=seen["name"], type=seen["type"], profile=profile, role=suggested.role, because=suggested.because,
+        sensitive_class=suggested.sensitive_class,
+    )  # fmt: skip
