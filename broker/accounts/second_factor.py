@@ -15,6 +15,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from broker import clock
+from broker.accounts.models import User
 from broker.audit.actions import describe, record, recorded, under_way
 from broker.errors import BadInput
 
@@ -88,7 +89,7 @@ def _refuse(user, message: str) -> None:
 
     def consequence():
         with transaction.atomic():
-            type(user).objects.select_for_update(of=("self",)).get(pk=user.pk)  # guesses sent side by side count each
+            User.objects.select_for_update(of=("self",)).get(pk=user.pk)  # guesses sent side by side count each
             cache.set(_tries(user), cache.get(_tries(user), 0) + 1, timeout=TRIES_SECONDS)
             record("user.second_factor", by=user, obj=user, out="deny", reason=("code",), detail={"message": message})
 

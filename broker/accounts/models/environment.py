@@ -13,6 +13,12 @@ from broker.audit.actor import Actor
 from .organisation import Organisation
 
 
+class SecureEnvironmentQuerySet(models.QuerySet):
+    def for_user(self, user):
+        """Those of the organisations that `user` belongs to today."""
+        return self.filter(organisation__in=user.memberships.current().values("organisation"))
+
+
 class SecureEnvironment(models.Model):
     """Where an experimenter processes data: its host, country, networks, and the age key files are sealed to."""
 
@@ -34,6 +40,8 @@ class SecureEnvironment(models.Model):
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="environments_attested"
     )
     created_at = models.DateTimeField(default=clock.now, editable=False)
+
+    objects = SecureEnvironmentQuerySet.as_manager()
 
     class Meta:
         ordering = ["name", "pk"]

@@ -6,7 +6,6 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from broker.accounts import second_factor
 from broker.accounts.forms import SecondFactorForm
-from broker.errors import BadInput
 
 
 class ActivateTOTP(ActivateTOTPView):
@@ -25,15 +24,10 @@ def give_again(request):
     """A fresh code, then back to `next`."""
     if second_factor.authenticator_of(request.user) is None:
         return redirect("mfa_activate_totp")
-    form = SecondFactorForm(request.POST or None)
+    form = SecondFactorForm(request.POST or None, user=request.user)
     if form.is_valid():
-        try:
-            evidence = second_factor.confirm(request.user, form.cleaned_data["code"])
-        except BadInput as error:
-            form.add_error("code", str(error))
-        else:
-            second_factor.recorded_in_session(request, evidence, by=request.user)
-            return redirect(_next(request))
+        second_factor.recorded_in_session(request, form.evidence, by=request.user)
+        return redirect(_next(request))
     facts = {"form": form, "next": _next(request), "given_at": second_factor.at(request)}
     return render(request, "accounts/second_factor.html", facts, status=422 if form.is_bound else 200)
 

@@ -1,0 +1,61 @@
+"""The organisation of whoever is signed in: founding it, its people, its environments."""
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+
+from broker.accounts import actions, permissions
+from broker.accounts.forms import MemberForm, OrganisationForm
+from broker.accounts.models import Membership, SecureEnvironment
+
+PER_PAGE = 25
+
+
+def create(request):
+    permissions.require_creation(request.user)
+    form = OrganisationForm(request.POST or None)
+    if form.is_valid():
+        organisation = actions.create_organisation(by=request.user, **form.cleaned_data)
+        messages.success(request, _("%(name)s est déclaré.") % {"name": organisation})
+        return redirect("organisation-detail")
+    return render(request, "accounts/organisation_create.html", {"form": form}, status=422 if form.is_bound else 200)
+
+
+def detail(request):
+    """The members and environments; its legal representative adds members here."""
+    organisation = request.user.organisation
+    if organisation is None:
+        return render(request, "accounts/organisation_detail.html", {"organisation": None})
+    may_lead = permissions.may_lead(request.user, organisation)
+    if request.method == "POST":
+        permissions.require_lead(request.user, organisation)
+    form = MemberForm(request.POST or None) if may_lead else None
+    if form is not None and form.is_valid():
+        made = actions.add_member(organisation, by=request.user, email=form.cleaned_data["email"])
+        messages.success(request, _("%(name)s est maintenant membre.") % {"name": made.user})
+        return redirect("organisation-detail")
+    members = (
+        Membership.objects.current()
+        .filter(organisation=organisation)
+        .select_related("user")
+        .order_by("user__full_name", "role", "pk")
+    )
+    return render(
+        request,
+        "accounts/organisation_detail.html",
+        {
+            "organisation": organisation,
+            "facts": [
+                (_("SIREN"), organisation.siren or "—"),
+                (_("Forme juridique"), organisation.legal_form or "—"),
+                (_("Contact"), organisation.contact_email or "—"),
+                (_("Contact pour les données personnelles"), organisation.dpo_email or "—"),
+            ],
+            "page": Paginator(members, PER_PAGE).get_page(request.GET.get("page")),
+            "form": form,
+            "may_declare": permissions.may_declare_environment(request.user, organisation),
+            "environments": list(SecureEnvironment.objects.for_user(request.user)[:PER_PAGE]),
+        },
+        status=422 if form is not None and form.is_bound else 200,
+    )

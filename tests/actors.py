@@ -1,0 +1,84 @@
+"""The actors of the permission matrix, in one world: a hospital zone, a start-up with its convention and a release.
+
+Each has a browser (Django's test client) signed in through the same session facts as the real pages leave, second
+factor included. `visitor` is signed in nowhere.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from allauth.account.models import EmailAddress
+from allauth.mfa.totp.internal.auth import generate_totp_secret
+from django.test import Client
+
+from broker import clock
+from broker.accounts import grants, second_factor
+from broker.accounts.models import User
+from broker.audit.actor import SYSTEM
+from tests import factories
+
+ACTORS = (
+    "visitor", "member", "representative", "named", "outsider", "operator", "steward", "dpo", "clerk", "auditor",
+)  # fmt: skip
+
+
+def signed_in(user: User, *, with_second_factor: bool = True) -> Client:
+    """A browser of `user`, as after the sign-in pages."""
+    EmailAddress.objects.get_or_create(user=user, email=user.email, defaults={"primary": True, "verified": True})
+    browser = Client()
+    browser.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+    if with_second_factor:
+        if second_factor.authenticator_of(user) is None:
+            second_factor.enrol(user, generate_totp_secret())
+        session = browser.session
+        session[second_factor.SESSION_KEY] = clock.now().isoformat()
+        session.save()
+    return browser
+
+
+@dataclass
+class World:
+    """`places` are the values that routes are filled with, by the name of the URL's parameter and of the route."""
+
+    users: dict[str, User]
+    objects: dict[str, Any] = field(default_factory=dict)
+
+    def browser(self, actor: str) -> Client:
+        return Client() if actor == "visitor" else signed_in(self.users[actor])
+
+
+def world() -> World:
+    """A hospital zone with staff, one start-up with an active convention and a ready release, and a stranger."""
+    zone = factories.zone()
+    operator = factories.user("Claire Opératrice", organisation=zone.operator)
+    steward = factories.user("Paul Chef de service", organisation=zone.operator)
+    dpo = factories.user("Nadia Déléguée", organisation=zone.operator)
+    for person, role in ((operator, "operate"), (steward, "steward"), (dpo, "advise")):
+        grants.give(person, f"zones.{role}", zone, by=SYSTEM)
+    service = factories.service(zone)
+    dataset = factories.dataset(zone, in_service=service)
+    offer = factories.offer(dataset)
+    startup = factories.organisation(name="Glycéa")
+    named = factories.user("Samir Habilité", organisation=startup)
+    convention = factories.convention(offer, organisation_=startup, named=named)
+    representative = convention.application.created_by
+    agency = factories.organisation("agency", name="Agence")
+    watch = factories.organisation("audit", name="Vigie")
+    environment = convention.environment
+    users = {
+        "member": factories.user("Membre", organisation=startup),
+        "representative": representative,
+        "named": named,
+        "outsider": factories.user("Étrangère", organisation=factories.organisation(name="Autre start-up")),
+        "operator": operator,
+        "steward": steward,
+        "dpo": dpo,
+        "clerk": factories.user("Agent", organisation=agency, role="registry_officer"),
+        "auditor": factories.user("Auditrice", organisation=watch, role="auditor"),
+    }
+    objects = {
+        "zone": zone, "service": service, "dataset": dataset, "version": dataset.versions.get(), "offer": offer,
+        "convention": convention, "environment": environment, "startup": startup,
+        "application": convention.application, "registry_entry": startup.registry_entries.get(),
+    }  # fmt: skip
+    return World(users, objects)
