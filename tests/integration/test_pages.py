@@ -12,6 +12,7 @@ from broker.desk import figures, path
 from broker.errors import Reason, Refused
 from consent.models import Accreditation, RegistryEntry
 from tests import factories
+from tests.actors import signed_in
 
 pytestmark = pytest.mark.django_db
 
@@ -96,14 +97,10 @@ def test_a_newcomer_is_led_to_the_second_factor_first():
     assert [step.route for step in steps if step.current] == ["mfa_activate_totp"]
 
 
-def test_a_newcomer_s_desk_leads_to_the_organisation_once_the_account_is_safe(client):
-    from tests.functional.conftest import enrol
+def test_a_newcomer_s_desk_leads_to_the_organisation_once_the_account_is_safe():
+    browser = signed_in(factories.user())
 
-    person = factories.user()
-    enrol(person)
-    client.force_login(person, backend="allauth.account.auth_backends.AuthenticationBackend")
-
-    answer = client.get(reverse("desk"))
+    answer = browser.get(reverse("desk"))
 
     assert answer.status_code == 200, answer.headers
     page = answer.content.decode()
