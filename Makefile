@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WHAT ?= web
 
-.PHONY: install demo test check fix bench draw screenshots
+.PHONY: install demo test check fix bench draw
 
 # What runs, then what tests: `make demo` does not wait for the tools.
 .venv/.run: requirements/run.txt
@@ -41,7 +41,3 @@ fix: install
 # WHAT=release|gate|audit|web
 bench: install
 	@$(BIN)/python -m deploy.bench $(WHAT)
-
-# Pictures of a running demo, every kind of page as each of the cast: var/screenshots.
-screenshots: install
-	@$(BIN)/python -m deploy.screenshots $(OPTIONS)

@@ -53,3 +53,9 @@ def require_dpo(user, zone) -> None:
 def require_steward(user, zone) -> None:
     if not may(user, "zones.steward", zone):
         raise NotAllowed(_("Cet avis revient au responsable de service de %s.") % zone)
+
+
+def require_suspender(user, zone) -> None:
+    """The operator's officers, its DPO, or the head of service: doubt does not wait for two persons."""
+    if not any(may(user, f"zones.{role}", zone) for role in ("operate", "advise", "steward")):
+        raise NotAllowed(_("La suspension revient à l'opérateur de %s, à son DPO ou au responsable de service.") % zone)

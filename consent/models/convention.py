@@ -5,11 +5,32 @@ from django.db import models
 from django.db.models import F, Q
 
 from broker import clock
-from broker.accounts.models import Organisation, SecureEnvironment
+from broker.accounts import grants
+from broker.accounts.models import Organisation, Role, SecureEnvironment
 from zones.models import Zone
 
 from .application import Application, PurposeKind
 from .offer import Offer, StandingMandate
+
+
+class ConventionQuerySet(models.QuerySet):
+    def for_user(self, user):
+        """Conventions `user` may know of: their organisation's, their zones', those they are named in; all, for an
+        auditor, whose reading is logged elsewhere."""
+        if not user.is_authenticated:
+            return self.none()
+        if user.holds(Role.AUDITOR):
+            return self.all()
+        zones = {pk for role in grants.ZONE_ROLES for pk in grants.held(user, f"zones.{role}")}
+        bodies = user.organisation_ids
+        named = NamedPerson.objects.filter(user=user).values("convention")
+        return self.filter(
+            Q(organisation__in=bodies)
+            | Q(zone__in=zones)
+            | Q(zone__operator__in=bodies)
+            | Q(offer__dataset__holder__in=bodies)
+            | Q(pk__in=named)
+        )
 
 
 class Convention(models.Model):
@@ -41,6 +62,8 @@ class Convention(models.Model):
     created_at = models.DateTimeField(default=clock.now, editable=False)
     activated_at = models.DateTimeField(null=True, blank=True)
     version = models.PositiveIntegerField(default=1)
+
+    objects = ConventionQuerySet.as_manager()
 
     class Meta:
         ordering = ["-created_at", "pk"]

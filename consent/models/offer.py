@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from broker import clock
+from broker.accounts import grants
 from zones.models import Column, Dataset
 
 
@@ -17,6 +18,18 @@ class ModelsFate(models.TextChoices):
 class DeliveryMode(models.TextChoices):
     ENVIRONMENT = "environment", "remise dans l'environnement déclaré"
     FILE_DOWNLOAD = "file_download", "téléchargement d'un fichier"
+
+
+class OfferQuerySet(models.QuerySet):
+    def for_user(self, user):
+        """Offers `user` may know of: those that were published; the others, for the operator's and holder's people."""
+        published = Q(published_at__isnull=False)
+        if not user.is_authenticated:
+            return self.filter(published)
+        zones = {pk for role in grants.ZONE_ROLES for pk in grants.held(user, f"zones.{role}")}
+        bodies = user.organisation_ids
+        inside = Q(dataset__zone__in=zones) | Q(dataset__zone__operator__in=bodies) | Q(dataset__holder__in=bodies)
+        return self.filter(published | inside)
 
 
 class Offer(models.Model):
@@ -55,6 +68,8 @@ class Offer(models.Model):
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=clock.now, editable=False)
     published_at = models.DateTimeField(null=True, blank=True)
+
+    objects = OfferQuerySet.as_manager()
 
     class Meta:
         ordering = ["-created_at", "pk"]

@@ -14,7 +14,7 @@ from broker.accounts.models import Membership, Role
 from broker.audit.actions import describe, recorded
 from broker.epoch.actions import raise_epoch
 from broker.errors import BadInput, WrongState
-from consent import permissions, terms
+from consent import permissions, rules, terms
 from consent.models import Offer, OfferColumn, Opinion, StandingMandate
 from zones.models import ColumnRole, Dataset
 
@@ -64,7 +64,7 @@ def countersign_ref(offer: Offer) -> str:
 
 def _about(offer: Offer, **detail) -> None:
     zone = offer.dataset.zone
-    describe(obj=offer, zone=zone.slug, org=zone.operator, detail={"version": offer.version, **detail})
+    describe(obj=offer, zone=zone.reference, org=zone.operator, detail={"version": offer.version, **detail})
 
 
 @recorded("offer.draft")
@@ -74,7 +74,7 @@ def draft(dataset: Dataset, *, by, columns, replaces: Offer | None = None, **fac
     Raises BadInput on a column without a reason, a direct identifier, or a sensitive column not approved apart.
     """
     zone = dataset.zone
-    describe(obj=dataset, zone=zone.slug, org=zone.operator)
+    describe(obj=dataset, zone=zone.reference, org=zone.operator)
     permissions.require_offer_writer(by, zone)
     if dataset.status != Dataset.Status.PUBLISHED:
         raise WrongState(_("Publiez d'abord le jeu « %s » : une offre porte sur un jeu publié.") % dataset)
@@ -161,12 +161,19 @@ def _under_review(offer: Offer) -> None:
     next_state(offer.status, "publish")
 
 
-@recorded("offer.mandate")
 def sign_mandate(offer: Offer, *, by, party: str, code: str, terms_sha256: str) -> StandingMandate:
     """The legal representative signs the terms for the conventions to come, second factor at the act.
 
-    `terms_sha256` is what the signatory was shown: other terms than those refuse.
+    `terms_sha256` is what the signatory was shown: other terms than those refuse. The code is checked outside the
+    transaction, so that a refusal afterwards never gives a spent code back.
     """
+    permissions.require_representative(by, party_of(offer, party))
+    evidence = second_factor.confirm(by, code)
+    return _sign_mandate(offer, by=by, party=party, evidence=evidence, terms_sha256=terms_sha256)
+
+
+@recorded("offer.mandate")
+def _sign_mandate(offer: Offer, *, by, party: str, evidence: dict, terms_sha256: str) -> StandingMandate:
     offer = locked(offer)
     _about(offer, party=party)
     organisation = party_of(offer, party)
@@ -178,7 +185,6 @@ def sign_mandate(offer: Offer, *, by, party: str, code: str, terms_sha256: str) 
     now_sha256 = terms.sha256(offer)
     if terms_sha256 != now_sha256:
         raise WrongState(_("Les termes affichés ne sont plus ceux de l'offre : relisez-les avant de signer."))
-    evidence = second_factor.confirm(by, code)
     membership = mandate_of(by, organisation)
     signed = StandingMandate.objects.create(
         offer=offer, party=party, terms_sha256=now_sha256, signer=by, mandate=membership.mandate, level="strengthened",
@@ -215,6 +221,11 @@ def mandate_of(user, organisation) -> Membership:
             _("Votre mandat pour %s n'est plus valable aujourd'hui ; faites-le renouveler.") % organisation
         )
     return found
+
+
+def notice_days() -> int:
+    """How many days a standing notice runs before personal data may leave (parameter of the rule set in force)."""
+    return rules.current(clock.now()).parameters["notice_days_personal"]
 
 
 def missing_before_publication(offer: Offer) -> list[str]:

@@ -61,6 +61,11 @@ class User(AbstractBaseUser, PermissionsMixin):
         held = self._memberships()
         return held[0].organisation if held else None
 
+    @property
+    def organisation_ids(self) -> list[int]:
+        """The organisations this person belongs to today, for a query."""
+        return sorted({m.organisation_id for m in self._memberships()})
+
     def holds(self, role: str, organisation=None) -> bool:
         """Whether this person holds `role` today, in `organisation` when it is given."""
         return any(

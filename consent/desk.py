@@ -1,0 +1,214 @@
+"""What waits for one person in the room of consent: title, since when, the page, and whose turn it is.
+
+Bounded: at most `MOST` of each kind, the oldest first; a fixed number of queries whatever the rows.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from django.db.models import Exists, OuterRef, Q
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from broker.accounts import grants
+from broker.accounts.models import Countersign, Role
+from consent.models import Convention, NamedPerson, Offer, Opinion, RegistryEntry, Signature, StandingMandate
+
+MOST = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One thing to do, or to wait for. `whose_turn` is « vous » when the person reading must act."""
+
+    title: str
+    since: datetime | None
+    link: str
+    whose_turn: str
+
+
+def waiting_for(user) -> list[Task]:
+    """Everything that waits for `user`, their own turn first, the oldest first."""
+    roles = {role: set(grants.held(user, f"zones.{role}")) for role in ("operate", "steward", "advise")}
+    represented = [m.organisation_id for m in user.memberships.current().filter(role=Role.LEGAL_REPRESENTATIVE)]
+    found = [
+        *_registry_queue(user),
+        *_own_registry(user),
+        *_offers(user, roles, represented),
+        *_conventions(user, represented),
+        *_persons(roles["operate"]),
+    ]
+    you = _("vous")
+    return sorted(
+        found,
+        key=lambda task: (task.whose_turn != you, task.since is None, task.since or datetime.max.replace(tzinfo=UTC)),
+    )
+
+
+def _registry_queue(user) -> list[Task]:
+    """The clerk's files, oldest first; those one has already agreed to wait for a colleague."""
+    if not user.holds(Role.REGISTRY_OFFICER):
+        return []
+    entries = (
+        RegistryEntry.objects.filter(status=RegistryEntry.Status.UNDER_REVIEW)
+        .exclude(organisation__in=user.organisation_ids)
+        .select_related("organisation")
+        .order_by("submitted_at", "pk")[:MOST]
+    )
+    agreed = set(
+        Countersign.objects.filter(first_by=user, second_by=None, act__startswith="registry.").values_list(
+            "object_ref", flat=True
+        )
+    )
+    return [
+        Task(
+            _("Agrément de %(name)s, décision attendue le %(day)s")
+            % {"name": entry.organisation, "day": entry.due_on.strftime("%d/%m/%Y") if entry.due_on else "…"},
+            entry.submitted_at,
+            reverse("registry-review", args=[entry.pk]),
+            _("un second agent") if f"registry:{entry.pk}@{entry.version}" in agreed else _("vous"),
+        )
+        for entry in entries
+    ]
+
+
+def _own_registry(user) -> list[Task]:
+    """Where one's own organisation stands on the registry."""
+    S = RegistryEntry.Status  # noqa: N806  short name of the states, as everywhere
+    entries = RegistryEntry.objects.filter(
+        organisation__in=user.organisation_ids, organisation__kind="experimenter",
+        status__in=(S.DRAFT, S.INCOMPLETE, S.SUBMITTED, S.UNDER_REVIEW, S.SUSPENDED),
+    )[:MOST]  # fmt: skip
+    words = {
+        S.DRAFT: (_("Demande d'agrément à terminer"), _("vous")),
+        S.INCOMPLETE: (_("Demande d'agrément à compléter"), _("vous")),
+    }
+    link = reverse("registry-request")
+    tasks = []
+    for entry in entries:
+        waits = (_("Demande d'agrément : %s") % entry.get_status_display(), _("l'agence du registre"))
+        title, whose = words.get(entry.status, waits)
+        tasks.append(Task(title, entry.submitted_at or entry.created_at, link, whose))
+    return tasks
+
+
+def _offers(user, roles, represented) -> list[Task]:
+    """Offers to finish, to give an opinion on, to sign, to decide."""
+    S = Offer.Status  # noqa: N806
+    given = Opinion.objects.filter(offer=OuterRef("pk"))
+    signed = StandingMandate.objects.filter(offer=OuterRef("pk"), party="operator")
+    opened = Countersign.objects.filter(act="offer.publish", first_by=user, second_by=None)
+    mine = set(opened.values_list("object_ref", flat=True))
+    zones = set().union(*roles.values())
+    offers = (
+        Offer.objects.filter(status__in=(S.DRAFT, S.UNDER_REVIEW))
+        .filter(Q(dataset__zone__in=zones) | Q(dataset__zone__operator__in=represented))
+        .select_related("dataset__zone")
+        .annotate(
+            dpo_given=Exists(given.filter(kind=Opinion.Kind.DPO)),
+            head_given=Exists(given.filter(kind=Opinion.Kind.HEAD_OF_SERVICE)),
+            is_signed=Exists(signed),
+        )
+        .order_by("created_at", "pk")[:MOST]
+    )
+    tasks = []
+    for offer in offers:
+        zone, name = offer.dataset.zone, offer.title
+
+        def add(title, route, whose=None, *, offer=offer, name=name):
+            tasks.append(Task(title % name, offer.created_at, reverse(route, args=[offer.pk]), whose or _("vous")))
+
+        if offer.status == S.DRAFT:
+            if zone.pk in roles["operate"] | roles["steward"]:
+                add(_("Offre « %s » à soumettre"), "offer-submit")
+            continue
+        if zone.pk in roles["advise"] and not offer.dpo_given:
+            add(_("Avis du DPO sur l'offre « %s »"), "offer-opinion")
+        if zone.pk in roles["steward"] and not offer.head_given:
+            add(_("Avis du responsable de service sur l'offre « %s »"), "offer-opinion")
+        if zone.operator_id in represented and not offer.is_signed:
+            add(_("Termes de l'offre « %s » à signer"), "offer-mandate")
+        if zone.pk in roles["operate"]:
+            if not (offer.dpo_given and offer.head_given and offer.is_signed):
+                add(_("Offre « %s » en décision : avis et signature attendus"), "offer-detail", _("vos collègues"))
+            elif f"offer:{offer.pk}" in mine:
+                add(_("Offre « %s » : votre accord est donné"), "offer-detail", _("un second agent"))
+            else:
+                add(_("Publication de l'offre « %s » à décider"), "offer-publish")
+    return tasks
+
+
+def _conventions(user, represented) -> list[Task]:
+    """Conventions to sign, those that wait for another party, and those with nobody named yet."""
+    S = Convention.Status  # noqa: N806
+    signed = Signature.objects.filter(convention=OuterRef("pk"))
+    named = NamedPerson.objects.filter(convention=OuterRef("pk"))
+    conventions = (
+        Convention.objects.filter(status__in=(S.SIGNING, S.ACTIVE))
+        .filter(
+            Q(organisation__in=user.organisation_ids)
+            | Q(zone__operator__in=represented)
+            | Q(offer__dataset__holder__in=represented)
+        )
+        .select_related("offer__dataset", "zone")
+        .annotate(
+            by_experimenter=Exists(signed.filter(party="experimenter")),
+            by_operator=Exists(signed.filter(party="operator")),
+            by_holder=Exists(signed.filter(party="holder")),
+            has_person=Exists(named),
+        )
+        .order_by("created_at", "pk")[:MOST]
+    )
+    tasks = []
+    for convention in conventions:
+        dataset, zone = convention.offer.dataset, convention.zone
+        if convention.status == S.SIGNING:
+            waiting = [
+                (body, party)
+                for body, party, done in (
+                    (convention.organisation_id, _("l'expérimentateur"), convention.by_experimenter),
+                    (zone.operator_id, _("l'opérateur"), convention.by_operator),
+                    (
+                        dataset.holder_id,
+                        _("le détenteur"),
+                        convention.by_holder or dataset.holder_id == zone.operator_id,
+                    ),
+                )
+                if not done
+            ]
+            mine = any(body in represented for body, _party in waiting)
+            tasks.append(
+                Task(
+                    _("Convention %(ref)s à signer : %(dataset)s") % {"ref": convention.ref, "dataset": dataset},
+                    convention.created_at,
+                    reverse("convention-sign" if mine else "convention-detail", args=[convention.ref]),
+                    _("vous") if mine else ", ".join(party for _body, party in waiting),
+                )
+            )
+        elif not convention.has_person and convention.organisation_id in represented:
+            tasks.append(
+                Task(
+                    _("Convention %s : désignez les personnes habilitées") % convention.ref,
+                    convention.activated_at, reverse("convention-people", args=[convention.ref]), _("vous"),
+                )
+            )  # fmt: skip
+    return tasks
+
+
+def _persons(zones) -> list[Task]:
+    """Persons named by experimenters, to be confirmed by the operator."""
+    named = (
+        NamedPerson.objects.filter(confirmed_at=None, until_day=None, convention__zone__in=zones)
+        .filter(convention__status__in=("signing", "active", "suspended"))
+        .select_related("user", "convention")
+        .order_by("pk")[:MOST]
+    )
+    return [
+        Task(
+            _("%(person)s à confirmer sous %(ref)s") % {"person": person.user, "ref": person.convention.ref},
+            person.convention.activated_at or person.convention.created_at,
+            reverse("convention-people", args=[person.convention.ref]),
+            _("vous"),
+        )
+        for person in named
+    ]

@@ -1,0 +1,316 @@
+"""Forms of registry, offers, applications and conventions."""
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+
+from broker import clock
+from broker.accounts.models import User
+from consent import checks, treatments
+from consent.domains import HEALTH, PERSONAL
+from consent.models import Application, DeliveryMode, ModelsFate, PurposeKind
+from consent.words import BASES, CONDITIONS, PURPOSES
+from zones.models import ColumnRole, Domain, Zone
+
+DAY = {"type": "date"}
+CODE = {"inputmode": "numeric", "autocomplete": "one-time-code", "maxlength": "6"}
+
+
+def day_field(label, *, required=True, help_text=""):
+    return forms.DateField(label=label, required=required, help_text=help_text, widget=forms.DateInput(DAY, "%Y-%m-%d"))
+
+
+def text(label, *, rows=0, required=True, help_text="", max_length=300):
+    widget = forms.Textarea({"rows": rows}) if rows else forms.TextInput
+    return forms.CharField(label=label, required=required, help_text=help_text, max_length=max_length, widget=widget)
+
+
+class ScopeForm(forms.Form):
+    """What the accreditation is asked for: it decides which evidence is asked."""
+
+    domains = forms.MultipleChoiceField(
+        label=_("Données que vous voulez essayer"), choices=Domain.choices, widget=forms.CheckboxSelectMultiple
+    )
+    zone_kinds = forms.MultipleChoiceField(
+        label=_("Lieux où vous voulez expérimenter"), choices=Zone.Kind.choices, widget=forms.CheckboxSelectMultiple
+    )
+
+
+class EvidenceForm(forms.Form):
+    """The evidence the scope asks for; fields that it does not ask are not shown."""
+
+    mandate = text(_("Mandat du représentant légal"), help_text=_("L'article des statuts ou la décision qui le nomme."))
+    insurer = text(_("Assureur"), help_text=_("Responsabilité civile couvrant l'expérimentation."))
+    insurance_policy = text(_("Numéro de police"))
+    insurance_until = day_field(_("Assurance valable jusqu'au"))
+    dpo_contact = text(
+        _("Contact du délégué à la protection des données"),
+        help_text=_("Une adresse, ou la raison de ne pas en avoir (RGPD art. 37)."),
+    )
+    record_extract = text(
+        _("Extrait du registre des traitements"),
+        rows=3,
+        max_length=2000,
+        help_text=_("La fiche qui décrit ce traitement (RGPD art. 30) : nom, finalité, durée."),
+    )
+    questionnaire = forms.MultipleChoiceField(
+        label=_("Mesures de sécurité en place"),
+        choices=list(checks.QUESTIONNAIRE.items()),
+        widget=forms.CheckboxSelectMultiple,
+        required=False,
+        help_text=_("Cochez ce qui est vrai aujourd'hui."),
+    )
+    hosting_country = forms.CharField(
+        label=_("Pays d'hébergement"), max_length=2, help_text=_("Deux lettres : FR, DE, BE…")
+    )
+    processors = text(_("Sous-traitants et leurs pays"), required=False, max_length=600)
+    hosting_name = text(_("Hébergeur certifié HDS"), help_text=_("Son nom dans la liste publique des hébergeurs."))
+    hds_until = day_field(_("Certificat HDS valable jusqu'au"))
+    mr_number = text(_("Méthodologie de référence"), required=False, help_text=_("Numéro d'engagement, ou intention."))
+    commitment = forms.BooleanField(
+        label=_("Engagement éthique ; ni conflit d'intérêts, ni interdiction, ni sanction en cours.")
+    )
+
+    PERSONAL_ONLY = ("dpo_contact", "record_extract", "questionnaire", "hosting_country", "processors", "commitment")
+    HEALTH_ONLY = ("hosting_name", "hds_until", "mr_number")
+
+    def __init__(self, *args, domains=(), **facts):
+        super().__init__(*args, **facts)
+        if not PERSONAL.intersection(domains):
+            for name in (*self.PERSONAL_ONLY, *self.HEALTH_ONLY):
+                del self.fields[name]
+        elif not HEALTH.intersection(domains):
+            for name in self.HEALTH_ONLY:
+                del self.fields[name]
+        # The checks say what is missing, in one list: the form itself only reads.
+        for field in self.fields.values():
+            field.required = False
+
+    def evidence(self) -> dict:
+        """The evidence as JSON values."""
+        return {
+            name: value.isoformat() if hasattr(value, "isoformat") else value
+            for name, value in self.cleaned_data.items()
+            if value not in (None, "")
+        }
+
+
+class DecisionForm(forms.Form):
+    reason = text(_("Motif"), rows=3, max_length=2000, help_text=_("Il est conservé au dossier."))
+
+    def __init__(self, *args, reason_required=True, **facts):
+        super().__init__(*args, **facts)
+        self.fields["reason"].required = reason_required
+
+
+class CodeForm(forms.Form):
+    """The second factor at the act; `sha256` is what the person was shown."""
+
+    sha256 = forms.CharField(widget=forms.HiddenInput)
+    code = forms.CharField(
+        label=_("Code de votre application d'authentification"), max_length=10, widget=forms.TextInput(CODE),
+        help_text=_("Six chiffres. Votre signature nomme l'empreinte ci-dessus, votre mandat et l'heure."),
+    )  # fmt: skip
+
+
+class OfferForm(forms.Form):
+    """What is decided once, but for the columns (`ColumnForm`, one a column)."""
+
+    title = text(_("Titre de l'offre"), max_length=200)
+    purposes = forms.MultipleChoiceField(
+        label=_("Finalités acceptées"), choices=list(PURPOSES.items()), widget=forms.CheckboxSelectMultiple
+    )
+    delivery_mode = forms.ChoiceField(label=_("Mode de remise"), choices=DeliveryMode.choices)
+    environment_klass = forms.ChoiceField(
+        label=_("Environnement exigé"),
+        choices=[("secure", _("environnement sécurisé")), ("workstation", _("poste déclaré"))],
+    )
+    models_fate = forms.ChoiceField(label=_("Sort des modèles"), choices=ModelsFate.choices)
+    results_owner = text(_("Titulaire des résultats"), max_length=200)
+    price = text(_("Prix d'accès"), max_length=120)
+    expert_hours = forms.IntegerField(label=_("Heures d'expert par mois"), min_value=0, max_value=200, initial=8)
+    releases_per_month = forms.IntegerField(label=_("Remises par mois"), min_value=1, max_value=100, initial=10)
+    downloads_per_release = forms.IntegerField(
+        label=_("Téléchargements par remise"), min_value=1, max_value=100, initial=5
+    )
+    starts_on = day_field(_("Offre ouverte du"))
+    ends_on = day_field(_("au (dernier jour inclus)"))
+    dpia_reference = text(_("Référence de l'analyse d'impact (AIPD)"), required=False, max_length=120)
+    dpia_validated_on = day_field(_("AIPD validée le"), required=False)
+    basis_article_6 = forms.ChoiceField(
+        label=_("Votre base légale (art. 6)"), choices=[("", _("sans objet")), *BASES.items()], required=False
+    )
+    basis_article_9 = forms.ChoiceField(
+        label=_("Votre condition (art. 9)"), choices=[("", _("sans objet")), *CONDITIONS.items()], required=False
+    )
+    mr_reference = text(_("Méthodologie de référence"), required=False, max_length=120)
+    record_reference = text(_("Fiche du registre des traitements"), required=False, max_length=120)
+    notice_who = text(_("Notice : qui réutilise"), required=False, max_length=600, rows=2)
+    notice_what = text(_("Notice : quelles données"), required=False, max_length=1000, rows=2)
+    notice_why = text(_("Notice : pourquoi, pour quel bénéfice"), required=False, max_length=1000, rows=2)
+    notice_basis = text(_("Notice : sur quelle base"), required=False, max_length=600, rows=2)
+    notice_until = text(_("Notice : jusqu'à quand"), required=False)
+    notice_where = text(_("Notice : où sont traitées les données"), required=False)
+    notice_rights = text(_("Notice : droits, et comment s'opposer"), required=False, max_length=1000, rows=2)
+    notice_contact = text(_("Notice : à qui écrire"), required=False)
+
+    PERSONAL_ONLY = ("dpia_reference", "dpia_validated_on", "basis_article_6", "basis_article_9", "mr_reference")
+
+    def __init__(self, *args, dataset, **facts):
+        super().__init__(*args, **facts)
+        if not dataset.is_personal:
+            for name in [*self.PERSONAL_ONLY, *(n for n in self.fields if n.startswith("notice_"))]:
+                del self.fields[name]
+
+    def clean(self):
+        cleaned = super().clean()
+        starts, ends = cleaned.get("starts_on"), cleaned.get("ends_on")
+        if starts and ends and ends < starts:
+            self.add_error("ends_on", _("Le dernier jour vient après le premier."))
+        return cleaned
+
+    def facts(self) -> dict:
+        """The offer's fields: the two bases and the notice as the JSON the offer keeps."""
+        cleaned = dict(self.cleaned_data)
+        basis = {
+            name: cleaned.pop(f"basis_{name}", "") for name in ("article_6", "article_9") if f"basis_{name}" in cleaned
+        }
+        notice = {name[7:]: cleaned.pop(name) for name in list(cleaned) if name.startswith("notice_")}
+        return {**cleaned, "holder_basis": {k: v for k, v in basis.items() if v}, "notice": notice}
+
+
+class ColumnForm(forms.Form):
+    """One column of the dataset: is it supplied, why, and what happens to it."""
+
+    include = forms.BooleanField(label=_("remettre"), required=False)
+    justification = forms.CharField(label=_("pourquoi elle est nécessaire"), max_length=300, required=False)
+    approves_sensitive = forms.BooleanField(label=_("approuver séparément"), required=False)
+
+    def __init__(self, *args, column, **facts):
+        super().__init__(*args, prefix=f"c{column.pk}", **facts)
+        self.column = column
+        self.is_identifier = column.role in ("", ColumnRole.DIRECT_IDENTIFIER)
+        self.is_sensitive = column.role == ColumnRole.SENSITIVE
+        if self.is_identifier:
+            self.fields["include"].disabled = True
+        if not self.is_sensitive:
+            del self.fields["approves_sensitive"]
+        name = {"name": column.name}
+        for field_name, label in (
+            ("include", _("remettre %(name)s")),
+            ("justification", _("pourquoi %(name)s est nécessaire")),
+            ("approves_sensitive", _("approuver %(name)s séparément")),
+        ):
+            if field_name in self.fields:
+                self.fields[field_name].widget.attrs["aria-label"] = label % name
+
+    @property
+    def treatment(self) -> dict:
+        return treatments.default_treatment(self.column, approved=self.is_sensitive)
+
+    @property
+    def treatment_words(self) -> str:
+        return treatments.words(self.treatment)
+
+    def clean(self):
+        cleaned = super().clean()
+        if cleaned.get("include"):
+            if not cleaned.get("justification", "").strip():
+                self.add_error("justification", _("Dites en une phrase pourquoi cette colonne est nécessaire."))
+            if self.is_sensitive and not cleaned.get("approves_sensitive"):
+                self.add_error("approves_sensitive", _("Sensibilité renforcée : approuvez-la séparément."))
+        return cleaned
+
+    def line(self):
+        """(Column, justification, treatment, approves_sensitive), or None when the column is not supplied."""
+        cleaned = self.cleaned_data
+        if not cleaned.get("include"):
+            return None
+        approved = bool(cleaned.get("approves_sensitive"))
+        treatment = treatments.default_treatment(self.column, approved=approved)
+        return self.column, cleaned["justification"].strip(), treatment, approved
+
+
+class OpinionForm(forms.Form):
+    kind = forms.CharField(widget=forms.HiddenInput)
+    is_favourable = forms.TypedChoiceField(
+        label=_("Votre avis"), choices=[("yes", _("favorable")), ("no", _("défavorable"))],
+        coerce=lambda value: value == "yes", widget=forms.RadioSelect,
+    )  # fmt: skip
+    text = text(_("Ce qui le fonde"), rows=4, max_length=4000)
+
+
+class SimulateForm(forms.Form):
+    """What a simulation needs; the environment may be missing, and the gate then says so."""
+
+    environment = forms.ModelChoiceField(
+        label=_("Environnement"), queryset=None, required=False, empty_label=_("aucun environnement déclaré")
+    )
+    purpose_code = forms.ChoiceField(label=_("Finalité"), choices=())
+    starts_on = day_field(_("Du"))
+    ends_on = day_field(_("au (dernier jour inclus)"))
+
+    def __init__(self, *args, offer, organisation, **facts):
+        super().__init__(*args, **facts)
+        self.fields["environment"].queryset = organisation.environments.all()
+        self.fields["purpose_code"].choices = [(code, PURPOSES.get(code, code)) for code in offer.purposes]
+
+    def clean(self):
+        cleaned = super().clean()
+        if cleaned.get("starts_on") and cleaned.get("ends_on") and cleaned["ends_on"] < cleaned["starts_on"]:
+            self.add_error("ends_on", _("Le dernier jour vient après le premier."))
+        return cleaned
+
+
+class ApplicationForm(SimulateForm):
+    purpose_kind = forms.ChoiceField(
+        label=_("Que voulez-vous faire de ces données ?"), choices=PurposeKind.choices, widget=forms.RadioSelect,
+        help_text=_("« Servir des clients » relève d'une licence commerciale, demandée à part."),
+    )  # fmt: skip
+    solution = text(_("Ce que vous voulez éprouver"), max_length=200, help_text=_("Une phrase, lue par tous."))
+    mode = forms.ChoiceField(label=_("Mode"), choices=Application.Mode.choices)
+    basis_article_6 = forms.ChoiceField(
+        label=_("Votre base légale (RGPD art. 6)"), choices=list(BASES.items()), widget=forms.RadioSelect
+    )
+    basis_article_9 = forms.ChoiceField(
+        label=_("Votre condition pour des données sensibles (RGPD art. 9)"), choices=list(CONDITIONS.items()),
+        widget=forms.RadioSelect,
+    )  # fmt: skip
+    field_order = (
+        "purpose_kind", "solution", "purpose_code", "environment", "mode", "starts_on", "ends_on", "basis_article_6",
+        "basis_article_9",
+    )  # fmt: skip
+
+    def __init__(self, *args, offer, organisation, **facts):
+        super().__init__(*args, offer=offer, organisation=organisation, **facts)
+        self.fields["environment"].required = True
+        self.fields["environment"].empty_label = None
+        if not offer.dataset.is_personal:
+            del self.fields["basis_article_6"]
+            del self.fields["basis_article_9"]
+
+    def clean_starts_on(self):
+        day = self.cleaned_data["starts_on"]
+        if day < clock.today():
+            raise ValidationError(_("Le premier jour est aujourd'hui ou plus tard."))
+        return day
+
+
+class PersonForm(forms.Form):
+    user = forms.ModelChoiceField(label=_("Personne de votre organisation"), queryset=User.objects.none())
+    role = forms.ChoiceField(
+        label=_("Rôle"), choices=[("analyst", _("analyste")), ("lead", _("responsable de l'essai"))]
+    )
+
+    def __init__(self, *args, convention, **facts):
+        super().__init__(*args, **facts)
+        today = clock.today()
+        self.fields["user"].queryset = (
+            User.objects.filter(
+                memberships__organisation=convention.organisation, memberships__joined_on__lte=today, is_active=True
+            )
+            .exclude(memberships__organisation=convention.organisation, memberships__left_on__lt=today)
+            .exclude(named_in__convention=convention)
+            .distinct()
+            .order_by("full_name", "pk")
+        )

@@ -1,0 +1,40 @@
+"""Closed lists in plain words: purposes, legal bases, and the classes of environment they go with."""
+
+from django.utils.translation import gettext_lazy as _
+
+# Purpose codes an operator may accept (legal-gate, section 1: `purpose_code`, a code from a closed list).
+PURPOSES = {
+    "diagnosis_support_rnd": _("mettre au point une aide au diagnostic ou au suivi"),
+    "care_organisation_rnd": _("mieux organiser les soins et les parcours"),
+    "public_health_rnd": _("étudier un sujet de santé publique"),
+    "prevention_rnd": _("mettre au point un outil de prévention"),
+    "traffic_rnd": _("étudier et prévoir la circulation"),
+    "driving_rnd": _("mettre au point la conduite automatisée"),
+    "road_safety_rnd": _("améliorer la sécurité routière"),
+    "energy_flexibility_rnd": _("mettre au point la flexibilité électrique"),
+    "energy_efficiency_rnd": _("réduire la consommation d'énergie"),
+    "charging_rnd": _("mettre au point la recharge des véhicules"),
+    "maintenance_rnd": _("mettre au point la maintenance prédictive"),
+    "environment_rnd": _("mesurer et réduire une émission"),
+}
+
+# RGPD art. 6(1), as the log names them.
+BASES = {
+    "legitimate_interests": _("intérêt légitime (art. 6(1)(f)) : vos essais, sans léser les personnes"),
+    "public_task": _("mission d'intérêt public (art. 6(1)(e)) : un texte vous confie cette tâche"),
+    "consent": _("consentement (art. 6(1)(a)) : chaque personne a dit oui à cet usage"),
+    "legal_obligation": _("obligation légale (art. 6(1)(c))"),
+    "contract": _("contrat avec la personne (art. 6(1)(b))"),
+}  # fmt: skip
+
+# RGPD art. 9(2), for health and other special categories.
+CONDITIONS = {
+    "9(2)(j)": _("recherche scientifique ou statistique (art. 9(2)(j)), avec les garanties de l'article 89"),
+    "9(2)(i)": _("intérêt public dans le domaine de la santé publique (art. 9(2)(i))"),
+    "9(2)(h)": _("médecine, diagnostic ou gestion des services de santé (art. 9(2)(h))"),
+    "9(2)(a)": _("consentement explicite de chaque personne (art. 9(2)(a))"),
+}
+
+
+def purpose_label(code: str) -> str:
+    return str(PURPOSES.get(code, code))
