@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from pathlib import Path
 
 import pytest
 from django.db import connection
@@ -31,3 +32,19 @@ def fresh_database():
     connection.close()
     connection.settings_dict["NAME"] = before
     postgres.cluster().drop_database(name)
+
+
+NO_REAL_DATA = "TERRAIN_TEST_DATA is not set: the folder of the larger real files"
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of the larger real files. Where it is not, these tests are skipped; CI fails on such a skip."""
+    folder = os.environ.get("TERRAIN_TEST_DATA", "")
+    if not folder:
+        if os.environ.get("TERRAIN_TEST_DATA_REQUIRED"):
+            pytest.fail(NO_REAL_DATA, pytrace=False)
+        pytest.skip(NO_REAL_DATA)
+    found = Path(folder)
+    assert found.is_dir(), f"TERRAIN_TEST_DATA names {found}, which is no folder"
+    return found
