@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WHAT ?= web
 
-.PHONY: install demo test check fix bench draw
+.PHONY: install demo test check fix bench draw screenshots
 
 # What runs, then what tests: `make demo` does not wait for the tools.
 .venv/.run: requirements/run.txt
@@ -41,3 +41,7 @@ fix: install
 # WHAT=release|gate|audit|web
 bench: install
 	@$(BIN)/python -m deploy.bench $(WHAT)
+
+# Pictures of a running demo, every kind of page as each of the cast: var/screenshots.
+screenshots: install
+	@$(BIN)/python -m deploy.screenshots $(OPTIONS)

@@ -1,12 +1,23 @@
-"""Every page has the frame: one title, one main heading, a way past the menu, nothing inline."""
+"""The frame of every page, the home's figures, the desks, and the page of an error."""
+
+from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+
+from broker import clock
+from broker.desk import figures, path
+from broker.errors import Reason, Refused
+from consent.models import Accreditation, RegistryEntry
+from tests import factories
+from tests.actors import signed_in
 
 pytestmark = pytest.mark.django_db
 
 
-@pytest.mark.parametrize("route", ["home", "account_login", "account_signup"])
+@pytest.mark.parametrize("route", ["home", "about-me", "account_login", "account_signup"])
 def test_a_public_page_shows_the_frame(client, route):
     page = client.get(reverse(route)).content.decode()
 
@@ -15,3 +26,110 @@ def test_a_public_page_shows_the_frame(client, route):
     assert "<style" not in page
     assert " style=" not in page
     assert "<script>" not in page
+
+
+def test_the_home_promises_no_figure_before_it_has_one(client):
+    page = client.get("/").content.decode()
+
+    assert "ils sont mesurés, pas promis" in page
+    assert "Aucune zone n’est encore ouverte" in page
+
+
+def test_the_time_to_access_is_the_median_from_the_request_to_the_accreditation():
+    for days in (2, 4, 30):
+        entry = factories.registry_entry()
+        decided = Accreditation.objects.get(entry=entry).decided_at
+        RegistryEntry.objects.filter(pk=entry.pk).update(submitted_at=decided - timedelta(days=days))
+
+    to_accreditation, to_release = figures.time_to_access()
+
+    assert to_accreditation.median == timedelta(days=4)
+    assert to_accreditation.count == 3
+    assert to_accreditation.words == "4 jours"
+    assert to_release.count == 0
+
+
+@pytest.mark.parametrize(
+    ("time", "words"),
+    [
+        (timedelta(seconds=5), "1 minute"),
+        (timedelta(minutes=90), "90 minutes"),
+        (timedelta(hours=30), "30 heures"),
+        (timedelta(days=9, hours=15), "10 jours"),
+    ],
+)
+def test_a_length_of_time_is_said_as_people_say_it(time, words):
+    assert figures.lasting(time) == words
+
+
+def test_a_convention_that_ended_is_no_longer_among_the_uses(client):
+    ended = factories.convention(
+        starts_on=clock.today() - timedelta(days=30), ends_on=clock.today() - timedelta(days=1)
+    )
+    running = factories.convention()
+
+    page = client.get(reverse("about-me")).content.decode()
+
+    assert running.ref in page
+    assert ended.ref not in page
+
+
+@pytest.mark.parametrize("route", ["home", "about-me"])
+def test_a_public_page_asks_the_same_number_of_questions_for_one_row_and_for_many(client, route):
+    factories.convention()
+    with CaptureQueriesContext(
+        connection,
+    ) as one:
+        client.get(reverse(route))
+    for _ in range(4):
+        factories.convention()
+
+    with CaptureQueriesContext(connection) as many:
+        client.get(reverse(route))
+
+    assert len(many) == len(one)
+
+
+def test_a_newcomer_is_led_to_the_second_factor_first():
+    steps = path.of(factories.user())
+
+    assert [step.done for step in steps] == [False] * len(steps)
+    assert [step.route for step in steps if step.current] == ["mfa_activate_totp"]
+
+
+def test_a_newcomer_s_desk_leads_to_the_organisation_once_the_account_is_safe():
+    browser = signed_in(factories.user())
+
+    answer = browser.get(reverse("desk"))
+
+    assert answer.status_code == 200, answer.headers
+    page = answer.content.decode()
+    assert "Inscrire votre organisation" in page
+    assert page.count('aria-current="step"') == 1
+
+
+def test_a_refusal_says_every_reason_with_its_text_and_its_mend(rf):
+    from broker.middleware import ErrorPages
+
+    reasons = (
+        Reason("G20", "La colonne race n’est pas au profil.", "RGPD, art. 5(1)(c)", "/offres/1/"),
+        Reason("G33", "Confirmez votre second facteur."),
+    )
+    request = rf.get("/remises/")
+    request.user = factories.user()
+
+    answer = ErrorPages(lambda _request: None).process_exception(request, Refused(reasons=reasons))
+
+    page = answer.content.decode()
+    assert answer.status_code == 403
+    assert "2 motifs s’y opposent" in page
+    for text in ("G20", "RGPD, art. 5(1)(c)", 'href="/offres/1/"', "Confirmez votre second facteur."):
+        assert text in page
+
+
+def test_the_page_of_pieces_exists_in_the_demonstration_only(client, settings):
+    assert client.get(reverse("components")).status_code == 404
+
+    settings.DEMO = True
+
+    assert client.get(reverse("components")).status_code == 200
