@@ -26,10 +26,11 @@ BEGUN = "begun"  # a file of the demo's folder: a story was begun on this databa
 def rooms(chosen: list[str] | None = None) -> list[tuple[str, list[Step]]]:
     """The steps of each room, in order. Raises StepFailed on a room that is not there."""
     told = []
-    for room in chosen or ROOMS:
+    for named in chosen or ROOMS:
+        room, _, steps = named.partition(":")
         if importlib.util.find_spec(f"deploy.demo.story.{room}") is None:
-            raise StepFailed(f"the story has no room {room!r}: deploy/demo/story/{room}.py")
-        told.append((room, importlib.import_module(f"deploy.demo.story.{room}").STEPS))
+            raise StepFailed(f"l'histoire n'a pas de salle {room!r} : deploy/demo/story/{room}.py")
+        told.append((named, getattr(importlib.import_module(f"deploy.demo.story.{room}"), steps or "STEPS")))
     return told
 
 

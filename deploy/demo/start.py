@@ -87,7 +87,8 @@ class Demo:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("TERRAIN_")}
         for name in ("DATABASE_URL", "DJANGO_SETTINGS_MODULE", "MAKEFLAGS", "MAKELEVEL"):
             inherited.pop(name, None)
-        inherited |= {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT), "TZ": "UTC"}
+        path = os.pathsep.join(part for part in (str(ROOT), inherited.get("PYTHONPATH", "")) if part)
+        inherited |= {"PYTHONUNBUFFERED": "1", "PYTHONPATH": path, "TZ": "UTC"}
         return inherited | self.secrets | {"DATABASE_URL": database_url} | more
 
 

@@ -1,0 +1,76 @@
+"""A demo of a test's own: `make demo ONCE=1` on other ports, in its own folder, with real processes.
+
+`sabotage` is Python source that every process runs first: it breaks one guard, and the story must notice.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deploy.postgres import Cluster
+
+ROOT = Path(__file__).resolve().parents[2]
+LONGEST = 600  # seconds: a story on a busy machine
+
+
+def three_free_ports() -> int:
+    """The first of three ports in a row that nobody uses."""
+    for first in range(8300, 8600, 3):
+        try:
+            for port in range(first, first + 3):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return first
+    raise AssertionError("no three free ports between 8300 and 8600")
+
+
+@dataclass
+class Demo:
+    """One demo under `var`, which stays inside the checkout as the real one does."""
+
+    var: Path
+    port: int = field(default_factory=three_free_ports)
+    said: str = ""
+
+    @property
+    def summary(self) -> dict:
+        return json.loads((self.var / "summary.json").read_text())
+
+    def play(self, *options: str, sabotage: str = "") -> int:
+        """Run it once; return its exit status. What it printed is in `said`."""
+        environment = {**os.environ, "TERRAIN_PORT": str(self.port)}
+        for name in ("DATABASE_URL", "TERRAIN_VAR", "EMAIL_BACKEND", "PYTHONPATH"):
+            environment.pop(name, None)
+        if sabotage:
+            folder = self.var.parent / (self.var.name + "-sabotage")
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "sitecustomize.py").write_text(sabotage)
+            environment["PYTHONPATH"] = str(folder)
+        command = [sys.executable, "-m", "deploy.demo.start", "--once", "--var", str(self.var), *options]
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            timeout=LONGEST,
+        )  # fmt: skip
+        self.said = done.stdout
+        return done.returncode
+
+    def remove(self) -> None:
+        cluster = Cluster(self.var)
+        cluster.stop()
+        if not cluster.data.is_relative_to(self.var):
+            shutil.rmtree(cluster.data.parent, ignore_errors=True)
+        for folder in (self.var, self.var.parent / (self.var.name + "-sabotage")):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def new(name: str) -> Demo:
+    demo = Demo(ROOT / "var" / "test" / f"demo-{name}-{os.getpid()}")
+    demo.remove()
+    return demo

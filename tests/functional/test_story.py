@@ -1,0 +1,83 @@
+"""The whole story, told over HTTP by the cast to real processes, on a database of its own."""
+
+from pathlib import Path
+
+import pytest
+
+from deploy.demo import cast
+from tests.functional import demos
+
+
+@pytest.fixture(scope="module")
+def told():
+    demo = demos.new("story")
+    status = demo.play()
+    yield demo, status
+    demo.remove()
+
+
+def test_every_step_of_the_story_holds(told):
+    demo, status = told
+
+    assert status == 0, demo.said
+    assert "Le second programme est d'accord." in demo.said
+
+
+def test_the_summary_says_who_did_what_and_how_long_it_took(told):
+    demo, _ = told
+
+    steps = demo.summary["steps"]
+    assert {"name", "who", "status", "seconds"} == set().union(*steps)
+    # the second factor at the door, a refusal told as such: every step ended on an answer of the site
+    assert {step["status"] for step in steps} <= {200, 201, 206, 403, 404, 409, 422}
+    assert {one.key for one in cast.CAST} - {step["who"] for step in steps} == set()
+
+
+def test_the_release_of_the_summary_is_counted(told):
+    demo, _ = told
+
+    release = demo.summary["release"]
+    assert release["rows_in"] == 101_766
+    assert release["rows_out"] + sum(release["dropped"].values()) == release["rows_in"]
+    assert release["k_min"] >= 5
+    assert {"subjects_out", "decision_id", "sha256"} <= release.keys()
+
+
+def test_the_log_was_verified(told):
+    demo, _ = told
+
+    audit = demo.summary["audit"]
+    assert audit["size"] > 0
+    assert audit["root"]
+    assert audit["verified"] is True
+
+
+def test_the_artefacts_of_the_summary_are_there(told):
+    demo, _ = told
+
+    artefacts = demo.summary["artefacts"]
+    assert {
+        "convention_pdf", "release_file", "release_manifest", "recipient_identity", "release_inputs", "audit_bundle",
+        "registry_json",
+    } <= artefacts.keys()  # fmt: skip
+    named = [path for value in artefacts.values() for path in (value.values() if isinstance(value, dict) else [value])]
+    assert [path for path in named if not (demos.ROOT / path).exists()] == []
+    assert [path for path in named if Path(path).is_absolute()] == []
+
+
+def test_a_second_start_keeps_the_story_and_does_not_tell_it_again(told):
+    demo, _ = told
+    before = (demo.var / "summary.json").read_bytes()
+
+    status = demo.play()
+
+    assert status == 0, demo.said
+    assert (demo.var / "summary.json").read_bytes() == before
+    assert "déjà jouée" in demo.said
+
+
+def test_the_secrets_are_private(told):
+    demo, _ = told
+
+    for name in ("env", "cast.json"):
+        assert (demo.var / name).stat().st_mode & 0o777 == 0o600
