@@ -6,7 +6,8 @@ from datetime import datetime
 
 from django.db import connection
 
-from broker.audit.note import Verifier
+from broker.audit import merkle, tiles
+from broker.audit.note import BadNote, Checkpoint, Verifier
 
 UNSEQUENCED = """
     SELECT extract(epoch FROM clock_timestamp() - waiting.recorded_at)
@@ -71,3 +72,44 @@ def read_tile(level: int, n: int) -> bytes:
     if row is None:
         raise LookupError(f"there is no tile {level}/{n}")
     return bytes(row[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What can be said of the log on a public page. `problems` is empty when nothing is missing and nothing altered."""
+
+    size: int
+    since: datetime
+    checkpoint: Published
+    problems: list[str]
+    verified_at: datetime | None  # when the whole log was last recomputed from its events
+    verified_size: int
+    stamped_at: datetime | None
+
+
+def standing() -> Standing | None:
+    """How the log stands, checked at this call as far as is quick: the signature, the tree's edge, the last full
+    verification. None before the first checkpoint."""
+    last, first = checkpoint(), genesis()
+    if last is None or first is None:
+        return None
+    problems = []
+    try:
+        signed = Checkpoint.open(last.note, Verifier.parse(first["keys"][0]))
+        if (signed.size, signed.root) != (last.size, last.root):
+            problems.append("the last checkpoint is signed for something else")
+        if merkle.range_root(0, last.size, tiles.node_reader(read_tile)) != last.root:
+            problems.append("the tiles do not lead to the signed root")
+    except (BadNote, LookupError) as error:
+        problems.append(str(error))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT verified_at, size, problems FROM audit_verification ORDER BY id DESC LIMIT 1")
+        verified = cursor.fetchone()
+        cursor.execute("SELECT max(tsr_at) FROM audit_checkpoint")
+        stamped_at = cursor.fetchone()[0]
+    if verified:
+        problems += verified[2]
+    return Standing(
+        last.size, datetime.fromisoformat(first["at"]), last, problems, verified[0] if verified else None,
+        verified[1] if verified else 0, stamped_at,
+    )  # fmt: skip

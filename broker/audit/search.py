@@ -1,0 +1,139 @@
+"""Reading the log: what was asked, page by page, newest first. Only what is in the tree is found.
+
+A page is named by the leaf before which it starts (`before`), never by a number of rows to skip: a page stays the
+same while the log grows, and the hundredth costs what the first does.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+PAGE = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is asked; an empty tuple or None asks nothing. `since` is included, `until` is not.
+
+    `actor` and `sub` are tokens (16 bytes each, see `tokens_of`), `obj` is "type:id".
+    """
+
+    actor: tuple[bytes, ...] | None = None
+    sub: tuple[bytes, ...] | None = None
+    zone: tuple[str, ...] | None = None
+    org: tuple[str, ...] | None = None
+    conv: tuple[str, ...] | None = None
+    obj: tuple[str, ...] | None = None
+    act: tuple[str, ...] | None = None
+    out: tuple[str, ...] | None = None
+    purp: tuple[str, ...] | None = None
+    ulid: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def where(self) -> tuple[str, list[Any]]:
+        """The condition on audit_index, with its values. A tuple that is empty (but not None) finds nothing."""
+        conditions, values = ["true"], []
+        for field in fields(self):
+            wanted = getattr(self, field.name)
+            if isinstance(wanted, tuple) and len(wanted) == 1:
+                conditions.append(f"i.{field.name} = %s")
+                values.append(wanted[0])
+            elif isinstance(wanted, tuple):
+                conditions.append(f"i.{field.name} = ANY(%s)" if wanted else "false")
+                values += [list(wanted)] if wanted else []
+        if self.out and "allow" not in self.out:
+            conditions.append("i.out <> 'allow'")  # lets PostgreSQL use the small index of refusals
+        for condition, value in (("i.ulid =", self.ulid), ("i.at >=", self.since), ("i.at <", self.until)):
+            if value:
+                conditions.append(f"{condition} %s")
+                values.append(value)
+        return " AND ".join(conditions), values
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One leaf. `event` is None when its bytes are no known leaf."""
+
+    leaf_index: int
+    event_id: int
+    payload: str
+    event: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    entries: list[Entry]
+    next: int | None  # the `before` of the following page
+
+
+def _read(query: Query, order: str, limit: int, bound: str, *bounds) -> list[Entry]:
+    where, values = query.where()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"WITH found AS MATERIALIZED (SELECT i.leaf_index, i.event_id, i.generation, i.xid, i.act "
+            f"FROM audit_index i WHERE {where} AND {bound} ORDER BY i.leaf_index {order} LIMIT %s) "
+            "SELECT f.leaf_index, f.event_id, e.payload, f.act = 'unparsed' FROM found f JOIN audit_event e "
+            f"ON (e.generation, e.xid, e.id) = (f.generation, f.xid, f.event_id) ORDER BY f.leaf_index {order}",
+            [*values, *bounds, limit],
+        )
+        return [
+            Entry(index, event_id, payload, None if unparsed else json.loads(payload))
+            for index, event_id, payload, unparsed in cursor.fetchall()
+        ]
+
+
+def page(query: Query, *, before: int | None = None, size: int = PAGE) -> Page:
+    """The newest `size` entries that answer `query`, older than leaf `before` when it is given."""
+    bound, bounds = ("true", ()) if before is None else ("i.leaf_index < %s", (before,))
+    entries = _read(query, "DESC", size + 1, bound, *bounds)
+    more = len(entries) > size
+    return Page(entries[:size], entries[size - 1].leaf_index if more else None)
+
+
+def ascending(query: Query, *, below: int, most: int) -> Iterator[Entry]:
+    """The oldest `most` entries that answer `query`, of the leaves before `below`, in the log's order."""
+    last, left = -1, most
+    while left > 0:
+        entries = _read(query, "ASC", min(left, 1000), "i.leaf_index > %s AND i.leaf_index < %s", last, below)
+        yield from entries
+        if not entries:
+            return
+        last, left = entries[-1].leaf_index, left - len(entries)
+
+
+def count(query: Query, *, below: int, most: int) -> int:
+    """How many entries answer `query` before leaf `below`; never counts beyond `most`."""
+    where, values = query.where()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT count(*) FROM (SELECT FROM audit_index i WHERE {where} AND i.leaf_index < %s LIMIT %s) AS m",
+            [*values, below, most],
+        )
+        return cursor.fetchone()[0]
+
+
+def tokens_of(*references: str) -> tuple[bytes, ...]:
+    """Every token, of every year, of these references ("user:12"); empty when they were erased or never wrote."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pseudonym FROM audit_subject_key WHERE subject_ref = ANY(%s)", [list(references)])
+        return tuple(bytes(row[0]) for row in cursor.fetchall())
+
+
+def references_of(tokens: Sequence[str]) -> dict[str, str]:
+    """Token of a leaf ("p:…") -> the reference behind it; a token that was erased is absent."""
+    wanted = [bytes.fromhex(t[2:]) for t in set(tokens) if t and t.startswith("p:")]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pseudonym, subject_ref FROM audit_subject_key WHERE pseudonym = ANY(%s)", [wanted])
+        return {"p:" + bytes(token).hex(): reference for token, reference in cursor.fetchall()}
+
+
+def details_of(event_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Event id -> its detail, for those that have one that was not erased."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT event_id, body FROM audit_detail WHERE event_id = ANY(%s)", [list(event_ids)])
+        return {number: json.loads(body) for number, body in cursor.fetchall()}
