@@ -12,8 +12,8 @@ from allauth.mfa.totp.internal.auth import generate_totp_secret
 from django.test import Client
 
 from broker import clock
-from broker.accounts import grants, second_factor
-from broker.accounts.models import User
+from broker.accounts import grants, machines, second_factor
+from broker.accounts.models import MachineCredential, User
 from broker.audit.actor import SYSTEM
 from tests import factories
 
@@ -38,13 +38,31 @@ def signed_in(user: User, *, with_second_factor: bool = True) -> Client:
 
 @dataclass
 class World:
-    """`places` are the values that routes are filled with, by the name of the URL's parameter and of the route."""
+    """Users by actor, and the objects that fill the addresses of routes."""
 
     users: dict[str, User]
     objects: dict[str, Any] = field(default_factory=dict)
 
     def browser(self, actor: str) -> Client:
         return Client() if actor == "visitor" else signed_in(self.users[actor])
+
+
+def ready_release(convention, person):
+    """A release of the convention's only version, ready, as its row says; its file is not there."""
+    from broker.releases.models import Release
+    from consent.models import GateDecision
+
+    decision = GateDecision.objects.create(
+        action="release.create", actor_ref=person.audit_actor().ref, organisation=convention.organisation,
+        convention=convention, object_ref=f"version:{convention.offer.dataset.versions.get().pk}", effect="permit",
+        ruleset_version="2026.11.0", ruleset_sha256="0" * 64, policy_epoch=0, case_sha256="0" * 64, event_id="0" * 26,
+    )  # fmt: skip
+    return Release.objects.create(
+        convention=convention, dataset_version=convention.offer.dataset.versions.get(), decision=decision,
+        ruleset_version="2026.11.0", recipe={}, recipe_sha256="0" * 64, delivery_mode="environment",
+        requested_by=person, status="ready", built_at=clock.now(), size=1, sha256="0" * 64, stored_as="absent",
+        rows_in=10, rows_out=10, subjects_out=10, k_min=5, manifest={},
+    )  # fmt: skip
 
 
 def world() -> World:
@@ -76,9 +94,14 @@ def world() -> World:
         "clerk": factories.user("Agent", organisation=agency, role="registry_officer"),
         "auditor": factories.user("Auditrice", organisation=watch, role="auditor"),
     }
+    credential = MachineCredential.objects.create(
+        environment=environment, name="extraction", secret_sha256=machines.digest_of("inconnu"),
+        created_by=representative,
+    )  # fmt: skip
     objects = {
         "zone": zone, "service": service, "dataset": dataset, "version": dataset.versions.get(), "offer": offer,
         "convention": convention, "environment": environment, "startup": startup,
         "application": convention.application, "registry_entry": startup.registry_entries.get(),
+        "credential": credential, "release": ready_release(convention, named),
     }  # fmt: skip
     return World(users, objects)

@@ -15,6 +15,15 @@ def django_db_setup():
     """The database is already there: a copy of the template, made when `tests.postgres` was loaded."""
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_passwords():
+    """Tests make hundreds of persons: their passwords are hashed once over, not a million times."""
+    from django.test import override_settings
+
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
+
+
 _numbers = itertools.count(1)
 
 

@@ -34,6 +34,7 @@ def detail(request, pk):
 @require_POST
 def attest(request, pk):
     environment = _found(request, pk)
+    permissions.require_lead(request.user, environment.organisation)
     form = AttestationForm(request.POST)
     if not form.is_valid():
         return _page(request, environment, attest_form=form, status=422)
