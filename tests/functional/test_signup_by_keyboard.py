@@ -61,7 +61,7 @@ def test_a_founder_goes_from_the_home_to_the_organisation_by_keyboard(visit, axe
     write(page, "code", code(secret))
     page.keyboard.press("Enter")
 
-    page.wait_for_load_state()
+    page.wait_for_url(lambda address: "totp/activate" not in address)
     page.goto("/bureau/")
     axe(page)
     assert page.locator("[aria-current=step]").inner_text().startswith("Inscrire votre organisation")
