@@ -36,12 +36,13 @@ NEXT = {  # the whole life of a zone
 }
 OPEN_ACT = "zone.open"
 SLUG_SIGNS = 50
+RESERVED = {"nouvelle", "communes"}  # paths of pages, which a zone of that name would hide
 
 
 def free_slug(model, text: str, *, otherwise: str) -> str:
     """A slug made of `text` that no row of `model` bears yet."""
     base = slugify(text)[: SLUG_SIGNS - 4].strip("-") or otherwise
-    taken = set(model.objects.filter(slug__startswith=base).values_list("slug", flat=True))
+    taken = set(model.objects.filter(slug__startswith=base).values_list("slug", flat=True)) | RESERVED
     return next(slug for n in range(1, len(taken) + 2) if (slug := base if n == 1 else f"{base}-{n}") not in taken)
 
 

@@ -6,6 +6,7 @@ through a pipe to age, a piece at a time. What is not finished is removed.
 
 import contextlib
 import hashlib
+import logging
 import os
 import threading
 import uuid
@@ -23,6 +24,7 @@ from broker.keys.models import DataKey
 from zones.models import Zone
 from zones.reading import EXTENSIONS
 
+log = logging.getLogger(__name__)
 FORM_OVERHEAD = 64 * 1024  # bytes of a request that are not its file: other fields, boundaries
 
 
@@ -43,6 +45,13 @@ def too_large(limit: int) -> BadInput:
     return BadInput(
         _("Le fichier dépasse %(limit)s. Compressez-le avec gzip, ou découpez-le par période.") % {"limit": said}
     )
+
+
+def not_kept() -> BadInput:
+    return BadInput(
+        _("Le fichier n'a pas pu être conservé : le disque des sources est plein ou fermé. Rien n'est gardé. Prévenez "
+          "l'administrateur, puis envoyez-le à nouveau.")
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +159,9 @@ class SealingUploadHandler(FileUploadHandler):
             self._stop(too_large(self.limit))
         try:
             self.seal.write(raw_data)
-        except BaseException:
-            self.discard()
-            raise
+        except OSError:
+            log.exception("a source could not be written under %s", settings.SOURCES)
+            self._stop(not_kept())
         # None: the bytes are ours, no other handler sees them.
 
     def file_complete(self, file_size):
@@ -161,7 +170,11 @@ class SealingUploadHandler(FileUploadHandler):
             seal.abandon()
             self.problem = BadInput(_("Le fichier est vide. Choisissez-en un autre."))
         else:
-            self.sealed = seal.finish(self.name)
+            try:
+                self.sealed = seal.finish(self.name)
+            except OSError:
+                log.exception("a source could not be written under %s", settings.SOURCES)
+                self.problem = not_kept()
         return UploadedFile(name=self.name, size=seal.size)
 
     def upload_interrupted(self):

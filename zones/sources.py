@@ -106,7 +106,8 @@ def _opened(path: Path, identity) -> Iterator[bytes]:
                 held, size = [], 0
         if held:
             yield b"".join(held)
-        if isinstance(piece, pyrage.DecryptError):
+        # A piece that does not decrypt comes as an OSError without a number; one of the disk has its number.
+        if isinstance(piece, pyrage.DecryptError) or (isinstance(piece, OSError) and piece.errno is None):
             raise BadInput(
                 _("La source conservée est abîmée ou scellée à une autre clé. Envoyez-la à nouveau.")
             ) from piece

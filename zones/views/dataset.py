@@ -1,0 +1,276 @@
+"""Pages of datasets and their versions, the upload that seals as it reads, the roles of columns, the publication."""
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
+from django.core.paginator import Paginator
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _l
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
+from django.views.decorators.http import require_GET, require_http_methods
+
+from broker.errors import BadInput, WrongState
+from zones import actions, catalogue, drawing, permissions, sealing
+from zones.forms import DELIMITER_NAMES, ENCODING_NAMES, CatalogueForm, DatasetForm, UploadForm
+from zones.models import ColumnRole, Dataset, DatasetVersion, SensitiveClass
+from zones.reading import Reading
+from zones.views.zone import PAGE, own_zone_or_404
+
+TONES = {"draft": "wait", "published": "ok", "withdrawn": "quiet"}
+VERSION_TONES = {"received": "wait", "profiling": "wait", "profiled": "ok", "refused": "no"}
+STEPS = {
+    "received": _l("Reçu et scellé. L'examen va commencer."),
+    "open": _l("Ouverture et lecture stricte du fichier"),
+    "load": _l("Lecture de toutes les lignes"),
+    "columns": _l("Examen des colonnes"),
+    "done": _l("Examen terminé"),
+}
+TYPES = {
+    "integer": _l("nombre entier"),
+    "number": _l("nombre"),
+    "date": _l("date"),
+    "timestamp": _l("date et heure"),
+    "text": _l("texte"),
+    "empty": _l("vide"),
+}
+HIDDEN_VALUES = frozenset({"direct_identifier", "subject_key", "free_text", "staff"})
+
+
+def dataset_or_404(request, slug: str) -> Dataset:
+    visible = Dataset.objects.for_user(request.user)
+    return get_object_or_404(visible.select_related("zone__operator", "service", "holder"), slug=slug)
+
+
+def own_dataset_or_404(request, slug: str, act: str) -> Dataset:
+    dataset = dataset_or_404(request, slug)
+    permissions.require(request.user, act, dataset.zone)
+    return dataset
+
+
+@login_not_required
+@require_GET
+def catalogue_page(request):
+    form = CatalogueForm(request.GET)
+    form.is_valid()
+    asked = {name: form.cleaned_data.get(name, "") for name in form.fields}
+    page = Paginator(catalogue.search(**asked), PAGE).get_page(request.GET.get("page"))
+    return render(request, "zones/catalogue.html", {"form": form, "page": page, "filtered": any(asked.values())})
+
+
+@require_http_methods(["GET", "POST"])
+def dataset_create(request, slug):
+    zone = own_zone_or_404(request, slug, "create_dataset")
+    form = DatasetForm(request.POST or None, zone=zone)
+    if form.is_valid():
+        dataset = actions.create_dataset(zone, by=request.user, **form.cleaned_data)
+        messages.success(request, _("Jeu créé, en brouillon. Envoyez maintenant son fichier."))
+        return redirect(dataset)
+    return render(
+        request,
+        "zones/place_form.html",
+        {"zone": zone, "form": form, "title": _("Ajouter un jeu de données")},
+        status=422 if form.is_bound else 200,
+    )
+
+
+def _columns(dataset: Dataset, rows: int | None) -> list:
+    """The columns with what the pages draw of each. Values of identifiers are shown to nobody."""
+    columns = list(dataset.columns.select_related("confirmed_by"))
+    for column in columns:
+        seen = column.profile
+        column.type_label = TYPES.get(column.type, column.type)
+        column.missing = seen.get("missing", 0)
+        column.missing_share = drawing.share(column.missing, rows or 0)
+        column.distinct = seen.get("distinct", 0)
+        column.distinct_share = drawing.share(column.distinct, (rows or 0) - column.missing)
+        column.suggested_label = ColumnRole(column.suggested_role).label if column.suggested_role else ""
+        hidden = dataset.is_personal and (column.role or column.suggested_role) in HIDDEN_VALUES
+        column.bars = [] if hidden else drawing.bars(seen.get("histogram"))
+        column.shape = {} if hidden else seen.get("shape") or {}
+        column.bounds = None if hidden else seen.get("histogram")
+        column.period = (seen["from"], seen["to"]) if not hidden and seen.get("from") else None
+        column.top = [] if hidden else [(value, n, drawing.share(n, rows or 0)) for value, n in seen.get("top") or []]
+    return columns
+
+
+@login_not_required
+@require_GET
+def dataset_detail(request, slug):
+    dataset = dataset_or_404(request, slug)
+    held = permissions.roles_on(request.user, dataset.zone)
+    may = {act for act in permissions.ROLES_OF if permissions.may(request.user, act, dataset.zone, held=held)}
+    versions = list(dataset.versions.all()[:20])
+    latest = next((v for v in versions if v.status == DatasetVersion.Status.PROFILED), None)
+    context = {
+        "dataset": dataset,
+        "tone": TONES[dataset.status],
+        "may": may,
+        "latest": latest,
+        "columns": _columns(dataset, latest.rows if latest else None),
+    }
+    if "see_profile" in may:
+        for version in versions:
+            version.tone = VERSION_TONES[version.status]
+        context |= {"versions": versions, "obstacles": actions.publication_obstacles(dataset)}
+    return render(request, "zones/dataset_detail.html", context)
+
+
+# The upload
+
+
+@csrf_exempt  # checked by `_upload`, once the handler that seals is in place: the check itself reads the body
+@require_http_methods(["GET", "POST"])
+def version_upload(request, slug):
+    """Who may, and whether it can be sealed, is asked before the first byte of the file is read."""
+    dataset = own_dataset_or_404(request, slug, "add_version")
+    if dataset.status == Dataset.Status.WITHDRAWN:
+        raise WrongState(_("Ce jeu est retiré : il ne reçoit plus de version."))
+    recipient = sealing.recipient_of(dataset.zone)
+    handler = None
+    if request.method == "POST":
+        limit = settings.SOURCE_MAX_BYTES
+        if int(request.META.get("CONTENT_LENGTH") or 0) > limit + sealing.FORM_OVERHEAD:
+            raise sealing.too_large(limit)
+        handler = sealing.SealingUploadHandler(request, zone=dataset.zone, recipient=recipient, limit=limit)
+        request.upload_handlers = [handler]
+    try:
+        return _upload(request, dataset, handler)
+    finally:
+        if handler is not None:  # also when the CSRF check says no: it has read the body by then
+            handler.discard()
+
+
+@csrf_protect
+def _upload(request, dataset: Dataset, handler: sealing.SealingUploadHandler | None):
+    if handler is None:
+        return _upload_page(request, dataset, UploadForm(initial=_last_reading(dataset)))
+    form = UploadForm(request.POST)
+    form.is_valid()
+    if handler.problem is not None:
+        form.add_error(None, str(handler.problem))
+    elif handler.sealed is None:
+        form.add_error(None, _("Choisissez un fichier."))
+    if form.errors:
+        return _upload_page(request, dataset, form)
+    try:
+        version = actions.add_version(dataset, by=request.user, sealed=handler.sealed, reading=form.reading())
+    except BadInput as problem:
+        form.add_error(None, str(problem))
+        return _upload_page(request, dataset, form)
+    handler.sealed = None  # kept: the version names it
+    messages.success(request, _("Fichier reçu et scellé. Son examen est demandé."))
+    return redirect(version)
+
+
+def _last_reading(dataset: Dataset) -> dict:
+    last = dataset.versions.first()
+    return {"missing": " ".join(last.reading.get("missing", []))} if last else {}
+
+
+def _upload_page(request, dataset: Dataset, form: UploadForm):
+    return render(
+        request,
+        "zones/version_upload.html",
+        {"dataset": dataset, "form": form, "limit_gib": settings.SOURCE_MAX_BYTES // 1024**3},
+        status=422 if form.is_bound else 200,
+    )
+
+
+@require_GET
+def version_detail(request, slug, number):
+    """The progress, asked for again every second until the worker is done, then what it saw."""
+    dataset = own_dataset_or_404(request, slug, "see_profile")
+    version = get_object_or_404(dataset.versions.select_related("received_by"), number=number)
+    waiting = version.status in (DatasetVersion.Status.RECEIVED, DatasetVersion.Status.PROFILING)
+    context = {
+        "dataset": dataset,
+        "version": version,
+        "tone": VERSION_TONES[version.status],
+        "waiting": waiting,
+        "step": STEPS.get(version.progress.get("step", ""), STEPS["received"]),
+        "percent": version.progress.get("percent"),
+        "reading": _reading_in_words(Reading.of(version.reading)),
+        "may_set_roles": permissions.may(request.user, "set_roles", dataset.zone),
+    }
+    if request.headers.get("HX-Request"):
+        if waiting:
+            return render(request, "zones/_version_progress.html", context)
+        done = render(request, "zones/_version_progress.html", context)
+        done["HX-Refresh"] = "true"
+        return done
+    if version.status == DatasetVersion.Status.PROFILED:
+        context["columns"] = _columns(dataset, version.rows)
+    return render(request, "zones/version_detail.html", context)
+
+
+def _reading_in_words(reading: Reading) -> list[tuple[str, str]]:
+    words = [(_("Format"), _("JSON par lignes") if reading.format == "ndjson" else "CSV")]
+    words.append((_("Encodage"), ENCODING_NAMES.get(reading.encoding, reading.encoding)))
+    if reading.format == "csv":
+        words.append((_("Séparateur"), DELIMITER_NAMES.get(reading.delimiter, reading.delimiter)))
+        words.append((_("Première ligne"), _("noms des colonnes") if reading.header else _("données")))
+    marks = ", ".join(f"« {mark} »" for mark in reading.missing)
+    words.append((_("Valeur absente"), _("vide, ou %(marks)s") % {"marks": marks} if marks else _("vide")))
+    words.append((_("Décimales"), _("virgule") if reading.decimal == "," else _("point")))
+    if reading.blank_lines:
+        words.append((_("Lignes vides passées"), str(reading.blank_lines)))
+    return words
+
+
+@require_http_methods(["GET", "POST"])
+def column_roles(request, slug):
+    """Every column with the role suggested and why. Nothing is confirmed that nobody chose or accepted."""
+    dataset = own_dataset_or_404(request, slug, "see_profile")
+    latest = dataset.versions.filter(status=DatasetVersion.Status.PROFILED).first()
+    columns = _columns(dataset, latest.rows if latest else None)
+    problem = ""
+    if request.method == "POST":
+        chosen = _chosen_roles(request.POST, columns)
+        try:
+            actions.set_column_roles(dataset, by=request.user, roles=chosen)
+        except BadInput as refused:
+            problem = str(refused)
+        else:
+            messages.success(request, _("Rôles confirmés : %(count)s.") % {"count": len(chosen)})
+            return redirect("column-roles", slug)
+    for column in columns:
+        column.chosen = request.POST.get(f"role:{column.name}", column.role)
+        column.chosen_class = request.POST.get(f"class:{column.name}", column.sensitive_class)
+    context = {
+        "dataset": dataset,
+        "columns": columns,
+        "roles": ColumnRole.choices,
+        "classes": SensitiveClass.choices,
+        "problem": problem,
+        "left": sum(not c.role for c in columns),
+        "acceptable": sum(not c.role and bool(c.suggested_role and c.suggested_because) for c in columns),
+        "may_set_roles": permissions.may(request.user, "set_roles", dataset.zone),
+    }
+    return render(request, "zones/column_roles.html", context, status=422 if problem else 200)
+
+
+def _chosen_roles(sent, columns) -> dict[str, actions.ChosenRole]:
+    """What the person chose, and, when they accepted the suggestions, those that gave a reason."""
+    accept = sent.get("act") == "suggested"
+    chosen = {}
+    for column in columns:
+        role = sent.get(f"role:{column.name}", "")
+        klass = sent.get(f"class:{column.name}", "")
+        if not role and accept and column.suggested_because:
+            role, klass = column.suggested_role, klass or column.sensitive_class
+        if role:
+            words = sent.get(f"words:{column.name}", column.description).strip()[:300]
+            chosen[column.name] = actions.ChosenRole(role, klass, words)
+    return chosen
+
+
+@require_http_methods(["GET", "POST"])
+def dataset_publish(request, slug):
+    dataset = own_dataset_or_404(request, slug, "publish_dataset")
+    if request.method == "POST":
+        actions.publish_dataset(dataset, by=request.user)
+        messages.success(request, _("Jeu publié au catalogue. Ses lignes restent scellées."))
+        return redirect(dataset)
+    context = {"dataset": dataset, "obstacles": actions.publication_obstacles(dataset)}
+    return render(request, "zones/dataset_publish.html", context)

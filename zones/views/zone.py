@@ -1,0 +1,275 @@
+"""Pages of zones: the public ones, and those of the people who run them."""
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
+from django.core.paginator import Paginator
+from django.db.models import Count, Q
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _l
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from broker import clock
+from broker.accounts.models import User
+from broker.errors import BadInput, NotAllowed
+from zones import actions, drawing, facts, geography, permissions
+from zones.forms import ReasonForm, SensorForm, ServiceForm, SiteForm, ZoneForm
+from zones.models import Dataset, Zone
+from zones.models.zone import STAFF_ROLES
+
+PAGE = 25
+TONES = {"draft": "wait", "open": "ok", "suspended": "no", "closed": "quiet"}
+ROLE_WORDS = {
+    "operate": (_l("Agit pour l'opérateur"), _l("Prépare et ouvre la zone, publie des jeux et des offres.")),
+    "steward": (_l("Répond des données"), _l("Confirme les rôles des colonnes ; chef de service ou responsable.")),
+    "advise": (_l("Donne l'avis du DPO"), _l("Délégué à la protection des données.")),
+    "audit": (_l("Lit le journal"), _l("Lit les événements de la zone.")),
+}
+KIND_WORDS = {
+    Zone.Kind.HOSPITAL: _l("Des services accueillent des essais pendant trois mois au moins."),
+    Zone.Kind.CARE_NETWORK: _l("Une ville et trois sortes de soignants au moins, réunis par écrit."),
+    Zone.Kind.ECO_DISTRICT: _l("Un quartier qui produit et consomme, mesuré."),
+    Zone.Kind.AV_CITY: _l("Une ville de 50 000 habitants au moins, équipée et cartographiée."),
+    Zone.Kind.AV_MOTORWAY: _l("Une section continue de plus de 100 km."),
+    Zone.Kind.AV_MOUNTAIN: _l("Des lacets, de fortes pentes ou l'hiver."),
+    Zone.Kind.INDUSTRIAL_SITE: _l("Une usine instrumentée : maintenance ou émissions."),
+}
+
+
+def zone_or_404(request, slug: str) -> Zone:
+    return get_object_or_404(Zone.objects.for_user(request.user).select_related("operator"), slug=slug)
+
+
+def own_zone_or_404(request, slug: str, act: str) -> Zone:
+    """The zone, for somebody who may do `act` in it. Raises NotAllowed."""
+    zone = zone_or_404(request, slug)
+    permissions.require(request.user, act, zone)
+    return zone
+
+
+@login_not_required
+@require_GET
+def zone_list(request):
+    zones = (
+        Zone.objects.for_user(request.user)
+        .select_related("operator")
+        .annotate(published=Count("datasets", filter=Q(datasets__status=Dataset.Status.PUBLISHED)))
+        .order_by("name", "pk")
+    )
+    page = Paginator(zones, PAGE).get_page(request.GET.get("page"))
+    for zone in page:
+        zone.tone = TONES[zone.status]
+        zone.places = [found.name for code in zone.communes[:3] if (found := geography.find(code))]
+    return render(
+        request, "zones/zone_list.html", {"page": page, "may_create": permissions.may_create_zone(request.user)}
+    )
+
+
+@require_http_methods(["GET", "POST"])
+def zone_create(request):
+    """The kind first, then what this kind is asked."""
+    operators = [o for o in permissions.organisations_of(request.user) if o.kind == o.Kind.OPERATOR]
+    if not operators:
+        raise NotAllowed(_("Seule une personne d'un organisme opérateur prépare une zone."))
+    kind = request.GET.get("nature", "")
+    if kind not in Zone.Kind.values:
+        kinds = [(k.value, k.label, KIND_WORDS[k]) for k in Zone.Kind]
+        return render(request, "zones/zone_kinds.html", {"kinds": kinds})
+    form = ZoneForm(request.POST or None, kind=kind, initial={"dpo_email": operators[0].dpo_email})
+    if form.is_valid():
+        zone = actions.create_zone(by=request.user, kind=kind, operator=operators[0], **form.presented())
+        messages.success(request, _("Brouillon enregistré. Voici ce qui reste à faire avant d'ouvrir la zone."))
+        return redirect(zone)
+    return render(
+        request,
+        "zones/zone_form.html",
+        {"form": form, "kind": Zone.Kind(kind), "words": KIND_WORDS[Zone.Kind(kind)], "operator": operators[0]},
+        status=422 if form.is_bound else 200,
+    )
+
+
+@require_http_methods(["GET", "POST"])
+def zone_edit(request, slug):
+    zone = own_zone_or_404(request, slug, "edit_zone")
+    form = ZoneForm(request.POST or None, kind=zone.kind, instance=zone)
+    if form.is_valid():
+        actions.amend_zone(zone, by=request.user, **form.presented())
+        messages.success(request, _("Dossier corrigé."))
+        return redirect(zone)
+    return render(
+        request,
+        "zones/zone_form.html",
+        {"form": form, "zone": zone, "kind": Zone.Kind(zone.kind), "operator": zone.operator},
+        status=422 if form.is_bound else 200,
+    )
+
+
+@require_GET
+def commune_search(request):
+    """A fragment: the communes that a text finds, with code and population."""
+    return render(
+        request, "zones/_communes.html", {"found": geography.search(request.GET.get("commune", "")), "asked": True}
+    )
+
+
+@login_not_required
+@require_GET
+def zone_detail(request, slug):
+    zone = zone_or_404(request, slug)
+    held = permissions.roles_on(request.user, zone)
+    may = {act for act in permissions.ROLES_OF if permissions.may(request.user, act, zone, held=held)}
+    sites = list(zone.sites.select_related("service").prefetch_related("sensors")[:100])
+    today = clock.today()
+    services = list(zone.services.all()[:100])
+    for service in services:
+        service.hosts_today = service.participation_from <= today <= service.participation_until
+    datasets = Dataset.objects.filter(zone=zone)
+    if not may & {"see_profile"}:
+        datasets = datasets.filter(status=Dataset.Status.PUBLISHED)
+    context = {
+        "zone": zone,
+        "tone": TONES[zone.status],
+        "may": may,
+        "services": services,
+        "sites": sites,
+        "datasets": datasets[:50],
+        "communes": [found for code in zone.communes if (found := geography.find(code))],
+        "edition": geography.EDITION,
+        "map": drawing.zone_map(zone.communes, sites),
+    }
+    if "see_profile" in may or "give_roles" in may:
+        context |= _preparation(zone, request.user)
+    return render(request, "zones/zone_detail.html", context)
+
+
+def _preparation(zone: Zone, user: User) -> dict:
+    """What is still to do before the zone opens, and who must act."""
+    if zone.status not in (Zone.Status.DRAFT, Zone.Status.SUSPENDED):
+        return {}
+    pending = actions.pending_opening(zone)
+    able = [person for person, roles in actions.people_of(zone) if "operate" in roles]
+    return {
+        "preparing": True,
+        "reasons": facts.refusals(zone),
+        "pending": pending,
+        "signed_by_me": pending is not None and pending.first_by_id == user.pk,
+        "able": able,
+        "others_able": [person for person in able if pending is None or person.pk != pending.first_by_id],
+    }
+
+
+@require_POST
+def zone_open(request, slug):
+    """The first person proposes, the second opens: one button, whose meaning the page says beforehand."""
+    zone = own_zone_or_404(request, slug, "open_zone")
+    if actions.pending_opening(zone) is None:
+        actions.propose_opening(zone, by=request.user)
+        messages.success(request, _("Ouverture proposée. Une autre personne de l'opérateur doit contresigner."))
+    else:
+        actions.open_zone(zone, by=request.user)
+        messages.success(request, _("La zone est ouverte."))
+    return redirect(zone)
+
+
+def _end(request, slug, act, verb, title, told):
+    zone = own_zone_or_404(request, slug, f"{act}_zone")
+    form = ReasonForm(request.POST or None)
+    if form.is_valid():
+        verb(zone, by=request.user, **form.cleaned_data)
+        messages.success(request, told)
+        return redirect("zone-list" if act == "close" else zone)
+    return render(
+        request,
+        "zones/zone_end.html",
+        {"zone": zone, "form": form, "title": title, "act": act},
+        status=422 if form.is_bound else 200,
+    )
+
+
+@require_http_methods(["GET", "POST"])
+def zone_suspend(request, slug):
+    told = _("La zone est suspendue : plus aucun accès à ses données.")
+    return _end(request, slug, "suspend", actions.suspend_zone, _("Suspendre la zone"), told)
+
+
+@require_http_methods(["GET", "POST"])
+def zone_close(request, slug):
+    return _end(request, slug, "close", actions.close_zone, _("Fermer la zone"), _("La zone est fermée."))
+
+
+@require_http_methods(["GET", "POST"])
+def zone_people(request, slug):
+    """Who has which role, and the two buttons of each: give, take."""
+    zone = own_zone_or_404(request, slug, "give_roles")
+    people = actions.people_of(zone)
+    problem = ""
+    if request.method == "POST":
+        problem = _change_role(request, zone, {user.email: user for user, _held in people})
+        if not problem:
+            return redirect("zone-people", slug)
+    rows = [(user, [(role, ROLE_WORDS[role][0], role in roles) for role in STAFF_ROLES]) for user, roles in people]
+    context = {
+        "zone": zone,
+        "rows": rows,
+        "people": [user for user, _held in people],
+        "roles": [(role, *ROLE_WORDS[role]) for role in STAFF_ROLES],
+        "problem": problem,
+    }
+    return render(request, "zones/zone_people.html", context, status=422 if problem else 200)
+
+
+def _change_role(request, zone: Zone, colleagues: dict[str, User]) -> str:
+    """Give or take one role; what is wrong with the request, or "" when it was done."""
+    user, role = colleagues.get(request.POST.get("person", "")), request.POST.get("role", "")
+    if user is None:
+        return _("Choisissez une personne de la liste.")
+    if role not in STAFF_ROLES:
+        return _("Choisissez un rôle.")
+    verb = actions.take_role if request.POST.get("act") == "take" else actions.give_role
+    try:
+        verb(zone, by=request.user, user=user, role=role)
+    except BadInput as problem:
+        return str(problem)
+    messages.success(request, _("Rôles de %(person)s mis à jour.") % {"person": user})
+    return ""
+
+
+def _add(request, slug, form_of, verb, title, told, *, note=""):
+    """One page for everything that is added to a zone: a form, its verb, back to the zone."""
+    zone = own_zone_or_404(request, slug, "add_place")
+    form = form_of(zone)
+    if form.is_valid():
+        try:
+            verb(zone, by=request.user, **form.cleaned_data)
+        except BadInput as problem:
+            form.add_error(None, str(problem))
+        else:
+            messages.success(request, told)
+            return redirect(zone)
+    context = {"zone": zone, "form": form, "title": title, "note": note}
+    return render(request, "zones/place_form.html", context, status=422 if form.is_bound else 200)
+
+
+@require_http_methods(["GET", "POST"])
+def service_create(request, slug):
+    return _add(
+        request, slug, lambda zone: ServiceForm(request.POST or None), actions.add_service,
+        _("Ajouter un service d'accueil"), _("Service ajouté."),
+    )  # fmt: skip
+
+
+@require_http_methods(["GET", "POST"])
+def site_create(request, slug):
+    return _add(
+        request, slug, lambda zone: SiteForm(request.POST or None, zone=zone), actions.add_site,
+        _("Ajouter un site"), _("Site ajouté."),
+    )  # fmt: skip
+
+
+@require_http_methods(["GET", "POST"])
+def sensor_create(request, slug):
+    return _add(
+        request, slug, lambda zone: SensorForm(request.POST or None, zone=zone), actions.add_sensor,
+        _("Ajouter un capteur"), _("Capteur ajouté."),
+        note=_("Un capteur est posé sur un site : ajoutez d'abord le site."),
+    )  # fmt: skip
