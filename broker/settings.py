@@ -29,6 +29,7 @@ def listed(name: str) -> list[str]:
 
 
 SECRET_KEY = required("SECRET_KEY")
+SECRET_KEY_FALLBACKS = listed("SECRET_KEY_FALLBACKS")
 DEBUG = False
 DEMO = os.environ.get("DEMO") == "1"
 ALLOWED_HOSTS = listed("ALLOWED_HOSTS")
