@@ -3,7 +3,6 @@
 Bounded: at most `MOST` of each kind, the oldest first; a fixed number of queries whatever the rows.
 """
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from django.db.models import Exists, OuterRef, Q
@@ -11,20 +10,11 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from broker.accounts import grants
+from broker.accounts.desk import Task
 from broker.accounts.models import Countersign, Role
 from consent.models import Convention, NamedPerson, Offer, Opinion, RegistryEntry, Signature, StandingMandate
 
 MOST = 25
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One thing to do, or to wait for. `whose_turn` is « vous » when the person reading must act."""
-
-    title: str
-    since: datetime | None
-    link: str
-    whose_turn: str
 
 
 def waiting_for(user) -> list[Task]:
@@ -38,10 +28,9 @@ def waiting_for(user) -> list[Task]:
         *_conventions(user, represented),
         *_persons(roles["operate"]),
     ]
-    you = _("vous")
     return sorted(
         found,
-        key=lambda task: (task.whose_turn != you, task.since is None, task.since or datetime.max.replace(tzinfo=UTC)),
+        key=lambda task: (not task.is_mine, task.since is None, task.since or datetime.max.replace(tzinfo=UTC)),
     )
 
 
@@ -66,7 +55,7 @@ def _registry_queue(user) -> list[Task]:
             % {"name": entry.organisation, "day": entry.due_on.strftime("%d/%m/%Y") if entry.due_on else "…"},
             entry.submitted_at,
             reverse("registry-review", args=[entry.pk]),
-            _("un second agent") if f"registry:{entry.pk}@{entry.version}" in agreed else _("vous"),
+            _("un second agent") if f"registry:{entry.pk}@{entry.version}" in agreed else "",
         )
         for entry in entries
     ]
@@ -80,8 +69,8 @@ def _own_registry(user) -> list[Task]:
         status__in=(S.DRAFT, S.INCOMPLETE, S.SUBMITTED, S.UNDER_REVIEW, S.SUSPENDED),
     )[:MOST]  # fmt: skip
     words = {
-        S.DRAFT: (_("Demande d'agrément à terminer"), _("vous")),
-        S.INCOMPLETE: (_("Demande d'agrément à compléter"), _("vous")),
+        S.DRAFT: (_("Demande d'agrément à terminer"), ""),
+        S.INCOMPLETE: (_("Demande d'agrément à compléter"), ""),
     }
     link = reverse("registry-request")
     tasks = []
@@ -115,8 +104,8 @@ def _offers(user, roles, represented) -> list[Task]:
     for offer in offers:
         zone, name = offer.dataset.zone, offer.title
 
-        def add(title, route, whose=None, *, offer=offer, name=name):
-            tasks.append(Task(title % name, offer.created_at, reverse(route, args=[offer.pk]), whose or _("vous")))
+        def add(title, route, whose="", *, offer=offer, name=name):
+            tasks.append(Task(title % name, offer.created_at, reverse(route, args=[offer.pk]), whose))
 
         if offer.status == S.DRAFT:
             if zone.pk in roles["operate"] | roles["steward"]:
@@ -182,14 +171,14 @@ def _conventions(user, represented) -> list[Task]:
                     _("Convention %(ref)s à signer : %(dataset)s") % {"ref": convention.ref, "dataset": dataset},
                     convention.created_at,
                     reverse("convention-sign" if mine else "convention-detail", args=[convention.ref]),
-                    _("vous") if mine else ", ".join(party for _body, party in waiting),
+                    "" if mine else ", ".join(party for _body, party in waiting),
                 )
             )
         elif not convention.has_person and convention.organisation_id in represented:
             tasks.append(
                 Task(
                     _("Convention %s : désignez les personnes habilitées") % convention.ref,
-                    convention.activated_at, reverse("convention-people", args=[convention.ref]), _("vous"),
+                    convention.activated_at, reverse("convention-people", args=[convention.ref]),
                 )
             )  # fmt: skip
     return tasks
@@ -208,7 +197,6 @@ def _persons(zones) -> list[Task]:
             _("%(person)s à confirmer sous %(ref)s") % {"person": person.user, "ref": person.convention.ref},
             person.convention.activated_at or person.convention.created_at,
             reverse("convention-people", args=[person.convention.ref]),
-            _("vous"),
         )
         for person in named
     ]

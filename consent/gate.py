@@ -952,18 +952,24 @@ def _judge(rule: Rule, case: Case, rules: RuleSet) -> tuple[str, Mapping[str, An
     """The effect of one rule, what its message says, an obligation's parameters. No judge can break out: closed."""
     try:
         verdict = JUDGES[rule.id](case, rules)
+        if verdict.effect == OBLIGE:
+            return _treated(rule, verdict, case)
+        return verdict.effect, verdict.said, {}
     except Unknown as unknown:
         return INDETERMINATE, {"unknown": unknown.said}, {}
     except Exception as error:
         name = type(error).__name__
         return INDETERMINATE, {"unknown": (f"erreur d'évaluation ({name})", f"evaluation error ({name})")}, {}
-    if verdict.effect == OBLIGE and rule.on_fail != OBLIGE:
+
+
+def _treated(rule: Rule, verdict: Verdict, case: Case) -> tuple[str, Mapping[str, Any], Mapping[str, Any]]:
+    """An obligation while the release is to be built. When downloading, the file exists: its receipt, or nothing."""
+    if rule.on_fail != OBLIGE:
         return DENY, verdict.said, {}
-    if verdict.effect == OBLIGE and case.action in DOWNLOADS:  # the file exists: its receipt, or nothing
-        receipts = case.release.receipts if case.release else ()
-        done = any(r.obligation == rule.obligation and r.is_done and r.digest for r in receipts)
+    if case.action in DOWNLOADS:
+        done = any(r.obligation == rule.obligation and r.is_done and r.digest for r in _release(case).receipts)
         return (PERMIT if done else DENY), verdict.said, {}
-    return verdict.effect, verdict.said, verdict.parameters
+    return OBLIGE, verdict.said, verdict.parameters
 
 
 def _by_default(action: str) -> Reason:

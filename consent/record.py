@@ -9,9 +9,10 @@ be a denial nobody can find. Call it before any other transaction is opened, nev
 import hashlib
 import logging
 from collections.abc import Mapping
-from dataclasses import InitVar, asdict, dataclass, replace
+from dataclasses import InitVar, asdict, dataclass, is_dataclass, replace
 from datetime import date, datetime, time, timedelta
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 from uuid import UUID, uuid4
 
 import rfc8785
@@ -89,7 +90,8 @@ def decide(action: str, *, by, convention: Convention, now: datetime | None = No
         moved = _judged_by_record(
             ruleset, case, "les coupe-circuits changent pendant l'examen", "kill switches are moving"
         )
-        return _answer(_write(case, _refused(gate.evaluate(case, ruleset), moved), ruleset, by, convention))
+        outcome = _write(case, _refused(gate.evaluate(case, ruleset), moved), ruleset, by, convention)
+    return _answer(outcome)  # after the commit: a refusal raised inside would take its own record with it
 
 
 def still_permitted(permit: Permit, now: datetime | None = None) -> bool:
@@ -282,3 +284,27 @@ def as_json(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [as_json(one) for one in value]
     return value.isoformat() if isinstance(value, (date, datetime)) else value
+
+
+def from_json(plain: Mapping[str, Any]) -> gate.Case:
+    """The case that `as_json` told: an auditor judges it again and finds the same decision."""
+    return _revived(gate.Case, plain)
+
+
+def _revived(wanted: Any, plain: Any) -> Any:
+    if plain is None or wanted is Any:
+        return plain
+    if isinstance(wanted, UnionType):
+        return _revived(next(one for one in get_args(wanted) if one is not NoneType), plain)
+    if is_dataclass(wanted):
+        hints = get_type_hints(wanted)
+        return wanted(**{name: _revived(hints[name], value) for name, value in plain.items()})
+    origin = get_origin(wanted)
+    if origin is tuple:
+        kinds = get_args(wanted)
+        if kinds[-1] is ...:
+            return tuple(_revived(kinds[0], one) for one in plain)
+        return tuple(_revived(kind, one) for kind, one in zip(kinds, plain, strict=True))
+    if wanted in (datetime, date):
+        return wanted.fromisoformat(plain)
+    return plain

@@ -51,12 +51,13 @@ def sign_in(page, email: str, password: str, secret: str) -> None:
     page.goto("/compte/login/")
     page.fill("input[name=login]", email)
     page.fill("input[name=password]", password)
-    page.click("main form button[type=submit], main form button:not([type])")
+    page.press("input[name=password]", "Enter")
+    page.wait_for_load_state()
     for _ in range(3):
         if "/2fa/" not in page.url:
             return
         page.fill("input[name=code]", totp(secret, int(time.time() // TOTP_STEP)))
-        page.click("main form button[type=submit], main form button:not([type])")
+        page.press("input[name=code]", "Enter")
         page.wait_for_load_state()
         if "/2fa/" in page.url:
             time.sleep(TOTP_STEP - time.time() % TOTP_STEP + 0.5)

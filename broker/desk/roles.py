@@ -9,10 +9,11 @@ from broker.accounts.grants import held
 from broker.accounts.models import Organisation, Role
 from broker.desk import path
 from broker.releases.models import Release
+from consent import desk as consent_desk
 from consent.models import Convention, RegistryEntry
 from zones.models import Dataset, Zone
 
-PROVIDERS = ()  # each room adds its own when its pages land
+PROVIDERS = (consent_desk.waiting_for,)
 LIMIT = 10  # lines of one list on a desk; the full list is one link away
 ZONE_ROLES = ("operate", "steward", "advise", "audit")
 

@@ -116,10 +116,10 @@ def sign_in():
         page.goto("/compte/login/")
         page.fill("input[name=login]", user.email)
         page.fill("input[name=password]", PASSWORD)
-        page.click("main button[type=submit], main form button")
+        page.press("input[name=password]", "Enter")
         page.wait_for_selector("input[name=code]")
         page.fill("input[name=code]", code(user.totp_secret))
-        page.click("main form button[type=submit]")
+        page.press("input[name=code]", "Enter")
         page.wait_for_url("**/bureau/")
         return page
 

@@ -69,6 +69,13 @@ class Story:
         """The folder of the real files, each with its origin and licence."""
         return DATA
 
+    def entered(self, key: str) -> Person:
+        """The person `key`, signed in with both factors if they were not yet."""
+        person = self.people[key]
+        if not person.browser.cookies.get("sessionid"):
+            person.sign_in()
+        return person
+
     def keep(self, name: str, file_name: str, content: bytes) -> Path:
         """Write an artefact of the story and name it in the summary."""
         path = self.var / "artefacts" / file_name
