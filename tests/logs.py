@@ -16,10 +16,10 @@ ORIGIN = "terrain.test/log"
 SOMEBODY = Actor("user:1", auth="mfa", org="org:1")
 
 
-def write(count: int = 1, act: str = "zone.create", **facts) -> None:
+def write(count: int = 1, act: str = "zone.create", *, by=SOMEBODY, **facts) -> None:
     """Commit `count` events, each in its own transaction (call from a test with `fresh_database`)."""
     for _ in range(count):
-        record(act, by=facts.pop("by", SOMEBODY), **facts)
+        record(act, by=by, **facts)
 
 
 @contextmanager

@@ -19,7 +19,8 @@ PAGE = 25
 class Query:
     """What is asked; an empty tuple or None asks nothing. `since` is included, `until` is not.
 
-    `actor` and `sub` are tokens (16 bytes each, see `tokens_of`), `obj` is "type:id".
+    `actor` and `sub` are tokens (16 bytes each, see `tokens_of`), `obj` is "type:id"; `about` holds references of
+    objects or of conventions, either of which answers.
     """
 
     actor: tuple[bytes, ...] | None = None
@@ -31,6 +32,7 @@ class Query:
     act: tuple[str, ...] | None = None
     out: tuple[str, ...] | None = None
     purp: tuple[str, ...] | None = None
+    about: tuple[str, ...] | None = None
     ulid: str = ""
     since: datetime | None = None
     until: datetime | None = None
@@ -40,7 +42,10 @@ class Query:
         conditions, values = ["true"], []
         for field in fields(self):
             wanted = getattr(self, field.name)
-            if isinstance(wanted, tuple) and len(wanted) == 1:
+            if field.name == "about" and wanted is not None:
+                conditions.append("(i.obj = ANY(%s) OR i.conv = ANY(%s))")
+                values += [list(wanted), list(wanted)]
+            elif isinstance(wanted, tuple) and len(wanted) == 1:
                 conditions.append(f"i.{field.name} = %s")
                 values.append(wanted[0])
             elif isinstance(wanted, tuple):

@@ -3,11 +3,14 @@ from django.urls import path
 from django.views.i18n import set_language
 
 from broker.desk import views
+from broker.desk.journal import views as journal
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("et-moi/", views.about_me, name="about-me"),
     path("sante/", views.health, name="health"),
+    path("journal/", journal.search, name="audit-search"),
+    path("journal/dossier.zip", journal.take_away, name="audit-bundle"),
     path("bureau/", views.desk, name="desk"),
     path("composants/", views.components, name="components"),
     path("langue/", login_not_required(set_language), name="set_language"),

@@ -1,0 +1,1 @@
+"""The auditor's desk: what to ask the log, who may, how it is told, what is taken away."""

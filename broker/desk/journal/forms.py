@@ -1,0 +1,72 @@
+"""What can be asked of the log, and what is taken away."""
+
+from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from broker.audit.vocabulary import ACTS
+from broker.desk.journal import permissions, phrases
+from broker.desk.journal.questions import BY_KEY, QUESTIONS
+from zones.models import Dataset, Zone
+
+OUTS = [("", gettext_lazy("Tout")), ("allow", gettext_lazy("Fait")), ("deny", gettext_lazy("Refusé ou en échec"))]
+
+
+class Day(forms.DateField):
+    widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+
+
+class QuestionForm(forms.Form):
+    question = forms.ChoiceField(
+        label=gettext_lazy("question"), choices=[(q.key, q.title) for q in QUESTIONS], required=False
+    )
+    dataset = forms.ModelChoiceField(
+        Dataset.objects.none(), label=gettext_lazy("jeu de données"), required=False, to_field_name="slug",
+        empty_label=gettext_lazy("Tous"),
+    )  # fmt: skip
+    zone = forms.ModelChoiceField(
+        Zone.objects.none(), label=gettext_lazy("zone"), required=False, to_field_name="slug",
+        empty_label=gettext_lazy("Toutes"),
+    )  # fmt: skip
+    person = forms.EmailField(label=gettext_lazy("adresse de la personne"), required=False)
+    organisation = forms.CharField(label=gettext_lazy("SIREN de l'organisation"), required=False, max_length=20)
+    convention = forms.CharField(label=gettext_lazy("référence de la convention"), required=False, max_length=30)
+    act = forms.ChoiceField(label=gettext_lazy("acte"), required=False)
+    out = forms.ChoiceField(label=gettext_lazy("issue"), choices=OUTS, required=False)
+    decision = forms.UUIDField(label=gettext_lazy("numéro de la décision"), required=False)
+    since = Day(label=gettext_lazy("du"), required=False)
+    until = Day(label=gettext_lazy("au (inclus)"), required=False)
+
+    def __init__(self, *args, reader, **kwargs):
+        super().__init__(*args, **kwargs)
+        zones = Zone.objects.all()
+        if not permissions.reads_everything(reader):
+            zones = zones.filter(pk__in=[zone.pk for zone in permissions.zones_of(reader)])
+        self.fields["zone"].queryset = zones.order_by("name")
+        self.fields["dataset"].queryset = Dataset.objects.filter(zone__in=zones).order_by("title")
+        acts = sorted(((act, phrases.phrase(act)) for act in ACTS), key=lambda choice: choice[1])
+        self.fields["act"].choices = [("", _("Tous")), *acts]
+
+    def clean(self):
+        asked = super().clean()
+        for name in BY_KEY[asked.get("question") or ""].needs:
+            if name not in self.errors and not asked.get(name):
+                self.add_error(name, _("Cette question demande ce champ."))
+        if asked.get("since") and asked.get("until") and asked["until"] < asked["since"]:
+            self.add_error("until", _("La fin précède le début."))
+        return asked
+
+    def told(self) -> dict[str, str]:
+        """What was asked, as the log keeps it."""
+        return {name: str(value) for name, value in self.cleaned_data.items() if value}
+
+
+class BundleForm(QuestionForm):
+    whole = forms.BooleanField(
+        label=gettext_lazy("tout le journal, de la première inscription à la dernière"), required=False
+    )
+    details = forms.BooleanField(label=gettext_lazy("avec les détails effaçables"), required=False)
+    depuis = forms.IntegerField(
+        label=gettext_lazy("longueur du relevé que vous aviez gardé"), required=False, min_value=1,
+        help_text=gettext_lazy("Deuxième ligne de votre relevé : le dossier prouvera que le journal le prolonge."),
+    )  # fmt: skip

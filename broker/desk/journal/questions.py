@@ -1,0 +1,185 @@
+"""What auditors ask, each saved as a question with the fields that it needs. Source: audit-log.md."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from broker import clock
+from broker.accounts.models import User
+from broker.audit import search
+from broker.desk.journal import phrases
+from broker.releases.models import Release
+from consent.models import Convention, GateDecision
+from zones.models import Dataset, DatasetVersion
+
+MOST = 2_000  # objects of one dataset that a question names
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """`needs` are the fields of the form without which it means nothing."""
+
+    key: str
+    title: Any
+    help: Any
+    build: Callable[[search.Query, dict], search.Query]
+    needs: tuple[str, ...] = ()
+
+
+def _accesses(query, asked):
+    return replace(query, act=phrases.ACCESSES)
+
+
+def _decision(query, asked):
+    return replace(query, act=("gate.decide",))
+
+
+QUESTIONS = (
+    Question("", gettext_lazy("Tout le journal"), gettext_lazy("Les inscriptions les plus récentes d'abord."),
+             lambda query, asked: query),
+    Question("acces", gettext_lazy("Qui a accédé à ce jeu de données ?"),
+             gettext_lazy("Décisions, remises et téléchargements d'un jeu, sur une période."), _accesses, ("dataset",)),
+    Question("personne", gettext_lazy("Tout ce que cette personne a fait"),
+             gettext_lazy("Par son adresse électronique."), lambda query, asked: query, ("person",)),
+    Question("refus", gettext_lazy("Tous les refus, et pourquoi"),
+             gettext_lazy("Chaque refus avec les règles qui l'ont motivé."),
+             lambda query, asked: replace(query, out=("deny", "error"))),
+    Question("decision", gettext_lazy("Quelles règles s'appliquaient à cette décision ?"),
+             gettext_lazy("La décision et l'empreinte du jeu de règles alors en vigueur."), _decision, ("decision",)),
+    Question("lectures", gettext_lazy("Qui a cherché dans le journal ?"),
+             gettext_lazy("Recherches, dossiers emportés, preuves."),
+             lambda query, asked: replace(query, act=phrases.READINGS)),
+    Question("administration", gettext_lazy("Actes d'administration"),
+             gettext_lazy("Rôles donnés ou retirés, coupe-circuits, clés, horloge."),
+             lambda query, asked: replace(query, act=phrases.ADMINISTRATION)),
+)  # fmt: skip
+BY_KEY = {question.key: question for question in QUESTIONS}
+
+
+def build(asked: dict[str, Any]) -> search.Query:
+    """The query behind the cleaned fields of the form."""
+    query = search.Query()
+    if asked.get("person"):
+        person = User.objects.filter(email__iexact=asked["person"]).first()
+        query = replace(query, actor=search.tokens_of(f"user:{person.pk}") if person else ())
+    if asked.get("dataset"):
+        query = replace(query, about=references_of(asked["dataset"]))
+    if asked.get("convention"):
+        query = replace(query, about=conventions(Convention.objects.filter(ref=asked["convention"])))
+    if asked.get("organisation"):
+        wanted = asked["organisation"].strip().removeprefix("org:")
+        query = replace(query, org=(f"org:{wanted}",))
+    if asked.get("zone"):
+        query = replace(query, zone=(asked["zone"].reference,))
+    if asked.get("act"):
+        query = replace(query, act=(asked["act"],))
+    if asked.get("out"):
+        query = replace(query, out=("allow",) if asked["out"] == "allow" else ("deny", "error"))
+    if asked.get("decision"):
+        query = replace(query, obj=(f"gatedecision:{asked['decision']}",))
+    if asked.get("since"):
+        query = replace(query, since=_midnight(asked["since"]))
+    if asked.get("until"):
+        query = replace(query, until=_midnight(asked["until"] + timedelta(days=1)))
+    return BY_KEY[asked.get("question") or ""].build(query, asked)
+
+
+def _midnight(day) -> datetime:
+    return datetime.combine(day, time(), tzinfo=clock.PARIS)
+
+
+def conventions(rows) -> tuple[str, ...]:
+    """How the log names these conventions, in each of their versions."""
+    named = []
+    for ref, version in rows.values_list("ref", "version")[:MOST]:
+        named += [f"convention:{ref}", *(f"cv:{ref}@{v}" for v in range(1, version + 1))]
+    return tuple(named)
+
+
+def references_of(dataset: Dataset) -> tuple[str, ...]:
+    """Everything by which the log may name an access to `dataset`: itself, its versions, conventions, releases."""
+    versions = DatasetVersion.objects.filter(dataset=dataset)
+    releases = Release.objects.filter(dataset_version__in=versions)
+    return (
+        f"dataset:{dataset.pk}",
+        *(f"datasetversion:{pk}" for pk in versions.values_list("pk", flat=True)[:MOST]),
+        *conventions(Convention.objects.filter(offer__dataset=dataset)),
+        *(f"release:{pk}" for pk in releases.values_list("pk", flat=True)[:MOST]),
+    )
+
+
+def tell(entries: list[search.Entry], *, reader) -> list[dict[str, Any]]:
+    """Entries as a reader sees them; a constant number of queries whatever their number."""
+    events = [entry.event for entry in entries if entry.event and entry.event["v"] == 1]
+    references = search.references_of([event["actor"]["id"] for event in events])
+    people = {
+        f"user:{user.pk}": user.get_full_name() or user.email
+        for user in User.objects.filter(pk__in=[r[5:] for r in references.values() if r.startswith("user:")])
+    }
+    details = search.details_of([entry.event_id for entry in entries])
+    objects = [event["obj"] for event in events if event["obj"]]
+    asked = [obj["id"] for obj in objects if obj["type"] == "gatedecision" and _is_uuid(obj["id"])]
+    known = GateDecision.objects.filter(pk__in=asked).values_list("pk", "ruleset_version")
+    decisions = {str(pk): version for pk, version in known}
+    return [_line(entry, references, people, details, decisions) for entry in entries]
+
+
+def _is_uuid(text: str) -> bool:
+    """A leaf holds what it was given: a page must not fail on it."""
+    try:
+        return bool(UUID(text))
+    except ValueError:
+        return False
+
+
+def _line(entry, references, people, details, decisions) -> dict[str, Any]:
+    event = entry.event
+    if event is None:
+        return {"entry": entry, "who": "", "did": _("inscription illisible"), "at": None, "out": "error"}
+    at = datetime.fromisoformat(event["at"])
+    if event["v"] == 0:
+        return {
+            "entry": entry,
+            "who": "",
+            "did": phrases.phrase(event["act"]),
+            "at": at,
+            "out": "allow",
+            "on": event["origin"],
+        }
+    reference = references.get(event["actor"]["id"], "")
+    detail = details.get(entry.event_id, {})
+    obj = event["obj"]
+    return {
+        "entry": entry,
+        "at": at,
+        "who": people.get(reference) or _who(reference, event["actor"]["kind"]),
+        "did": phrases.phrase(event["act"]),
+        "on": f"{phrases.OBJECTS.get(obj['type'], obj['type'])} {obj['id']}" if obj else "",
+        "out": event["out"],
+        "reasons": event["reason"] if event["out"] != "allow" else [],
+        "why": detail.get("message", ""),
+        "org": event["org"].removeprefix("org:"),
+        "conv": event["conv"].removeprefix("cv:").partition("@")[0],
+        "zone": event["zone"].removeprefix("zone:"),
+        "rules": decisions.get(obj["id"], "") if obj else "",
+        "policy": event["policy"],
+        "rows": event["n"],
+        "id": event["id"],
+    }
+
+
+def _who(reference: str, kind: str) -> str:
+    if reference.startswith("credential:"):
+        return _("une machine déclarée")
+    if reference.startswith("service:"):
+        return {"service:terrain": _("Terrain"), "service:worker": _("Le poste de préparation")}.get(
+            reference, reference.removeprefix("service:")
+        )
+    if reference == "person:anonymous":
+        return _("un visiteur")
+    return reference if reference else _("une personne dont le nom a été effacé")
