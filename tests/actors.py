@@ -5,6 +5,7 @@ factor included. `visitor` is signed in nowhere.
 """
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 from allauth.account.models import EmailAddress
@@ -103,5 +104,6 @@ def world() -> World:
         "convention": convention, "environment": environment, "startup": startup,
         "application": convention.application, "registry_entry": startup.registry_entries.get(),
         "credential": credential, "release": ready_release(convention, named),
+        "leaf": SimpleNamespace(index=0),
     }  # fmt: skip
     return World(users, objects)

@@ -46,6 +46,8 @@ PLACES = {
     "remises": ("release", "pk"),
     "environnements": ("environment", "pk"),
     "identifiants": ("credential", "pk"),
+    "preuve": ("leaf", "index"),
+    "tile": ("leaf", "index"),
 }
 
 
