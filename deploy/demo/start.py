@@ -279,9 +279,10 @@ def serve(asked) -> int:
         raise SystemExit("terrain : " + line)
     demo.load_secrets()
     begun = time.monotonic()
-    cluster = Cluster(demo.var).start()
+    cluster = Cluster(demo.var)
     log = Log(demo.var / "log")
     try:
+        cluster.start()
         prepare(demo, cluster)
         say(f"PostgreSQL {cluster.major} et la base sont prêts ({time.monotonic() - begun:.1f} s).")
         return watch(demo, cluster, log, asked)
