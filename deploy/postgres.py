@@ -105,46 +105,47 @@ class Cluster:
         return self._run("pg_isready", "-q", "-h", self.socket, check=False).returncode in (0, 1)  # 1: it is starting
 
     def start(self) -> "Cluster":
-        if self.running():
-            return self
-        self.data.mkdir(parents=True, exist_ok=True)
-        self.data.chmod(0o700)
-        self.socket.mkdir(mode=0o700, exist_ok=True)
+        """Start it, making on the way what an earlier start did not finish."""
+        if not self.running():
+            self._make_folders()
+            self._launch()
+        self._make_roles()
+        return self
+
+    def _make_folders(self) -> None:
+        """The data folder appears whole or not at all: a killed initdb leaves only its own draft."""
+        if self.socket != self.data:
+            self._own(self.socket)
+        if (self.data / "PG_VERSION").exists():
+            return
+        draft = self.data.with_name(self.data.name + ".new")
+        shutil.rmtree(draft, ignore_errors=True)
+        self._own(draft)
+        self._run("initdb", "-D", draft, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-instructions")
+        draft.rename(self.data)
+
+    def _own(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.as_nobody:
-            for folder in {self.data, self.socket}:
-                os.chown(folder, NOBODY, NOBODY)
-        if not (self.data / "PG_VERSION").exists():
-            self._run("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-instructions")
+            os.chown(folder, NOBODY, NOBODY)
+
+    def _launch(self) -> None:
         options = (
             f"-c listen_addresses= -c unix_socket_directories='{self.socket}' -c unix_socket_permissions=0700 "
             "-c max_connections=200 -c timezone=UTC -c logging_collector=off"
         )
         if self.fast:
             options += " -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
-        for attempt in range(40):  # after a kill -9 the old children hold the shared memory for a moment
+        log = self.data / "log"
+        for _attempt in range(40):  # after a kill -9 the old children hold the shared memory for a moment
             started = self._run(
-                "pg_ctl",
-                "-D",
-                self.data,
-                "-l",
-                self.data / "log",
-                "-o",
-                options,
-                "-w",
-                "-t",
-                "60",
-                "start",
-                check=False,
+                "pg_ctl", "-D", self.data, "-l", log, "-o", options, "-w", "-t", "60", "start", check=False
             )
             if started.returncode == 0:
-                break
+                return
             time.sleep(0.25)
-            if attempt == 39:
-                raise SystemExit(
-                    f"PostgreSQL did not start: {started.stderr}\n{(self.data / 'log').read_text()[-800:]}"
-                )
-        self._make_roles()
-        return self
+        said = log.read_text()[-800:] if log.exists() else ""
+        raise SystemExit(f"PostgreSQL did not start: {started.stderr}\n{said}")
 
     def stop(self) -> None:
         self._run("pg_ctl", "-D", self.data, "-m", "fast", "-w", "stop", check=False)
@@ -165,13 +166,13 @@ class Cluster:
     def create_database(self, name: str = "terrain", *, template: str = "") -> bool:
         """Make `name`, owned by `terrain_owner`; false when it is there already."""
         with self.connect() as connection:
-            if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
-                return False
-            of_template = f' TEMPLATE "{template}"' if template else ""
-            connection.execute(f'CREATE DATABASE "{name}" OWNER terrain_owner{of_template}')
+            is_new = not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
+            if is_new:
+                of_template = f' TEMPLATE "{template}"' if template else ""
+                connection.execute(f'CREATE DATABASE "{name}" OWNER terrain_owner{of_template}')
         if not template:
             prepare(self.url("postgres", name))
-        return True
+        return is_new
 
     def drop_database(self, name: str) -> None:
         with self.connect() as connection:

@@ -83,6 +83,29 @@ def test_starting_twice_is_starting_once(cluster):
     assert _postmaster(cluster) == before
 
 
+def test_what_an_interrupted_start_left_out_is_made_by_the_next(tmp_path_factory):
+    cluster = Cluster(tmp_path_factory.mktemp("half"), fast=True)
+    draft = cluster.data.with_name(cluster.data.name + ".new")
+    draft.mkdir(parents=True)
+    (draft / "PG_VERSION").touch()
+
+    cluster.start()
+
+    try:
+        assert not draft.exists()
+        with cluster.connect() as connection:
+            connection.execute("DROP ROLE terrain_auditor")
+            connection.execute("CREATE DATABASE half OWNER terrain_owner")
+        cluster.start()
+        assert cluster.create_database("half") is False
+        with cluster.connect("terrain_auditor", "half") as connection:
+            found = {row[0] for row in connection.execute("SELECT extname FROM pg_extension")}
+            assert set(postgres.EXTENSIONS) <= found
+    finally:
+        cluster.stop()
+        shutil.rmtree(cluster.data.parent)
+
+
 def test_the_extensions_of_the_house_are_there(cluster):
     cluster.create_database("extended")
 
