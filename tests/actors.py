@@ -50,19 +50,32 @@ class World:
 
 def ready_release(convention, person):
     """A release of the convention's only version, ready, as its row says; its file is not there."""
+    import uuid
+
+    from broker.keys.models import DataKey
     from broker.releases.models import Release
     from consent.models import GateDecision
 
+    version = convention.offer.dataset.versions.get()
     decision = GateDecision.objects.create(
-        action="release.create", actor_ref=person.audit_actor().ref, organisation=convention.organisation,
-        convention=convention, object_ref=f"version:{convention.offer.dataset.versions.get().pk}", effect="permit",
+        action="release_create", actor_ref=person.audit_actor().ref, organisation=convention.organisation,
+        convention=convention, object_ref=f"version:{version.pk}", effect="permit",
         ruleset_version="2026.11.0", ruleset_sha256="0" * 64, policy_epoch=0, case_sha256="0" * 64, event_id="0" * 26,
     )  # fmt: skip
+    key = DataKey.objects.create(
+        purpose="pseudonym", ref=f"convention:{convention.pk}", wrapping_key_id=uuid.uuid4().hex, wrapped=b"sealed"
+    )
+    recipe = {
+        "personal": True, "k": 5, "columns": [{"name": "age", "role": "quasi_identifier", "treatment":
+        {"kind": "band_age", "width": 5, "top": 90}}], "engine": {"duckdb": "2.0.0"},
+        "output": {"format": "parquet", "sealed": True},
+    }  # fmt: skip
     return Release.objects.create(
-        convention=convention, dataset_version=convention.offer.dataset.versions.get(), decision=decision,
-        ruleset_version="2026.11.0", recipe={}, recipe_sha256="0" * 64, delivery_mode="environment",
+        convention=convention, dataset_version=version, decision=decision, key=key, clear_sha256="1" * 64,
+        ruleset_version="2026.11.0", recipe=recipe, recipe_sha256="0" * 64, delivery_mode="environment",
         requested_by=person, status="ready", built_at=clock.now(), size=1, sha256="0" * 64, stored_as="absent",
-        rows_in=10, rows_out=10, subjects_out=10, k_min=5, manifest={},
+        rows_in=10, rows_out=10, subjects_out=10, k_min=5, manifest={"certificate": "…"},
+        dropped={"no_subject": 0, "opposed": 0, "minor": 0, "small_class": 0},
     )  # fmt: skip
 
 

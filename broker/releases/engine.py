@@ -192,6 +192,9 @@ class Build:
         k_min = self._number(plan.smallest_class())
         if k_min < self.recipe["k"]:
             raise Unbuildable("k", k_min=k_min, k=self.recipe["k"])
+        identifiers = {name: self._number(sql) for name, sql in plan.identifiers()}
+        if any(identifiers.values()):
+            raise Unbuildable("identifier", columns=[name for name, count in identifiers.items() if count])
         changed = [
             *(f"coalesce(sum(CAST(terrain_merged_{n} AS INTEGER)), 0)" for n in range(len(plan.merged))),
             *(f"coalesce(sum(CAST(terrain_clipped_{n} AS INTEGER)), 0)" for n in range(len(plan.clipped))),
@@ -213,6 +216,7 @@ class Build:
             "rows_out": rows_out,
             "subjects_out": len(tokens),
             "k_min": k_min,
+            "identifiers": identifiers,
             "merged": dict(zip(plan.merged, sums, strict=False)),
             "clipped": dict(zip(plan.clipped, sums[len(plan.merged) :], strict=True)),
             "bounds": bounds,
@@ -228,7 +232,7 @@ class Build:
         rows = self._number("SELECT count(*) FROM kept")
         return {
             "rows_in": rows, "dropped": {}, "rows_out": rows, "subjects_out": 0, "k_min": None,
-            "merged": {}, "clipped": {}, "bounds": {}, "losses": {},
+            "merged": {}, "clipped": {}, "bounds": {}, "losses": {}, "identifiers": {},
         }  # fmt: skip
 
     def _write(self) -> dict:

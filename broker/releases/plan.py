@@ -25,7 +25,7 @@ DIALECTS = {
         "hex_number": "CAST(('0x' || {h}) AS UBIGINT)",
         "add_days": "{t} + to_days({d})",
         "same": "{a} IS NOT DISTINCT FROM {b}",
-        "match": "regexp_extract({x}, '{pattern}', {group})",
+        "match": "coalesce(regexp_extract({x}, '{pattern}', {group}), '')",
         "try_cast": "TRY_CAST({x} AS {type})",
         "quantiles": "quantile_disc({x}, [{low}, {high}])",
         "table": "CREATE TEMP TABLE {name} AS ",
@@ -35,6 +35,11 @@ DIALECTS = {
 # A band of ages: "[70-80)" half open, "70-79" both included, "90+" without end, or one age.
 BAND = r"^\s*\[?\s*(\d+)\s*(?:-\s*(\d+)\s*(\)|\])?|(\+))?\s*\)?\s*$"
 NO_END = 999
+IDENTIFYING = (
+    r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+\.[A-Za-z]{2,}",
+    r"(^|\D)[12] ?\d{2} ?(0[1-9]|1[0-2]|[2-9]\d) ?(\d{2}|2[AB]) ?\d{3} ?\d{3}( ?\d{2})?(\D|$)",
+    r"(^|\D)(\+33|0033|0) ?[1-9]([ .-]?\d{2}){4}(\D|$)",
+)
 LINE_MAX = 2 * 1024**2  # bytes; the reader of sources refuses a line of half of it
 
 
@@ -101,6 +106,7 @@ class Plan:
         return [
             self.source(),
             Statement("subject", "Pseudonymes et oppositions", 30, self._subject()),
+            *([Statement("age", "Âges et mineurs", 40, self._ages())] if self.age else []),
             Statement("base", "Âges et mineurs", 45, self._base()),
             *self._measures(),
             Statement("treated", "Généralisation", 60, self._treated()),
@@ -113,6 +119,7 @@ class Plan:
 
         The clear copy is always UTF-8 with commas and a header, whatever the source was (`zones.sources`)."""
         needed = {c["name"] for c in self.columns} | {self.subject, self.age, (self.rank or {}).get("column")}
+        needed |= set(self.recipe["identifiers"])
         every = ", ".join(f"{text_of(c)}: 'VARCHAR'" for c in self.recipe["source_columns"])
         nulls = ", ".join(text_of(mark) for mark in ["", *self.recipe["reading"].get("missing", [])])
         wanted = ", ".join(name_of(c) for c in self.recipe["source_columns"] if c in needed)
@@ -167,36 +174,38 @@ class Plan:
         """The filter of objections (G26)."""
         return "NOT EXISTS (SELECT 1 FROM opposed WHERE opposed.token = keyed.token)"
 
-    def _ages(self) -> tuple[str, str]:
-        """The first and last age of the row's band, both included, null when it cannot be read."""
-        x = f"source.{name_of(self.age)}"
-        part = [self._say("match", x=x, pattern=BAND, group=group) for group in range(1, 5)]
+    def _ages(self) -> str:
+        """The first and last age of each band met, both included, null when it cannot be read."""
+        part = [self._say("match", x="value", pattern=BAND, group=group) for group in range(1, 5)]
         low = self._say("try_cast", x=f"nullif({part[0]}, '')", type="INTEGER")
         end = self._say("try_cast", x=f"nullif({part[1]}, '')", type="INTEGER")
         high = (
             f"CASE WHEN {part[3]} = '+' THEN {NO_END} WHEN {part[1]} = '' THEN {low} "
             f"WHEN {part[2]} = ')' THEN {end} - 1 ELSE {end} END"
         )
-        return low, high
+        return self._say("table", name="age") + (
+            f"SELECT value, {low} AS terrain_low, {high} AS terrain_high FROM "
+            f"(SELECT DISTINCT {name_of(self.age)} AS value FROM source WHERE {name_of(self.age)} IS NOT NULL) met"
+        )
 
     def _base(self) -> str:
         """Rows of the subjects kept; `terrain_low` and `terrain_high` serve the minors' rule and the bands."""
         columns = [f"source.{name_of(c['name'])}" for c in self.columns if c["name"] != self.subject]
         if self.rank and self.rank["column"] not in {c["name"] for c in self.columns}:
             columns.append(f"source.{name_of(self.rank['column'])}")
-        low, high = self._ages() if self.age else ("NULL", "NULL")
+        ages = "age.terrain_low, age.terrain_high" if self.age else "NULL AS terrain_low, NULL AS terrain_high"
         rows = (
-            "SELECT source.terrain_line, subject.terrain_sid, subject.terrain_h, "
-            f"{low} AS terrain_low, {high} AS terrain_high"
+            f"SELECT source.terrain_line, subject.terrain_sid, subject.terrain_h, {ages}"
             + "".join(f", {c}" for c in columns)
             + f" FROM source JOIN subject ON source.{name_of(self.subject)} = subject.subject"
+            + (f" LEFT JOIN age ON source.{name_of(self.age)} = age.value" if self.age else "")
         )
-        adults = (
-            "WHERE terrain_low >= 18 AND terrain_high >= terrain_low"
-            if self.recipe["minors"]["rule"] == "exclude"
-            else ""
-        )
-        return self._say("table", name="base") + f"SELECT * FROM ({rows}) aged {adults}"
+        adults = f" WHERE {self.adult()}" if self.recipe["minors"]["rule"] == "exclude" else ""
+        return self._say("table", name="base") + f"SELECT * FROM ({rows}) aged{adults}"
+
+    def adult(self) -> str:
+        """The minors' rule (G28): the whole band at 18 or more; an unknown age is not."""
+        return "terrain_low >= 18 AND terrain_high >= terrain_low"
 
     def _generalised(self, column: dict) -> str:
         """The value of a quasi-identifier before rare categories are merged."""
@@ -325,6 +334,24 @@ class Plan:
     def tokens(self) -> str:
         """The zone tokens of the subjects in the file, sorted, hexadecimal."""
         return "SELECT token FROM subject WHERE terrain_sid IN (SELECT terrain_sid FROM kept) ORDER BY token"
+
+    def identifiers(self) -> list[tuple[str, str]]:
+        """For each released column of text, its name and a query that counts the identifiers standing in it (G23):
+        the row's own subject key or direct identifiers (of six signs or more: shorter ones meet by chance), and
+        what looks like an e-mail address, a French social security number or a telephone number."""
+        owned = [self.subject, *self.recipe["identifiers"]]
+        found = []
+        for column in self.columns:
+            name = name_of(column["name"])
+            if column["name"] == self.subject or self._typed(column) != name:
+                continue
+            own = " OR ".join(f"(length(s.{name_of(o)}) >= 6 AND kept.{name} = s.{name_of(o)})" for o in owned)
+            looks = f"SELECT count(*) FROM (SELECT DISTINCT {name} AS v FROM kept) d WHERE " + " OR ".join(
+                f"{self._say('match', x='v', pattern=pattern, group=0)} <> ''" for pattern in IDENTIFYING
+            )
+            same = f"SELECT count(*) FROM kept JOIN source s ON s.terrain_line = kept.terrain_line WHERE {own}"
+            found.append((column["name"], f"SELECT ({same}) + ({looks})"))
+        return found
 
     def smallest_class(self) -> str:
         """k as it stands in the file: the smallest number of distinct subjects in a class of the rows kept."""

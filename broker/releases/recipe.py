@@ -11,6 +11,7 @@ A recipe is a JSON object; its canonical form (RFC 8785) is hashed, and the hash
     source_columns  every column of the file, in order: the header must say the same
     columns         what is asked, in source order: {"name", "type", "role", "treatment"}
     subject_key     the column that names the subject, or null
+    identifiers     columns whose values may stand nowhere in the file (direct identifiers), beside the subject key
     minors          {"rule": "exclude" | "covered", "age_column": name or null}
     quasi_identifiers   names of the released columns whose values make the classes of k
     k               distinct subjects in the smallest class
@@ -109,6 +110,7 @@ def compose(*, convention, version, offer_columns, wanted, ruleset: str, duckdb:
         "source_columns": [column.name for column in every],
         "columns": columns,
         "subject_key": subject,
+        "identifiers": [c.name for c in every if c.role == "direct_identifier"] if personal else [],
         "minors": {
             "rule": "covered" if convention.minors_covered or not personal else "exclude",
             "age_column": next((c.name for c in every if treatments.is_age(c)), None) if personal else None,

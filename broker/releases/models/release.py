@@ -13,6 +13,12 @@ from consent.models import Convention, GateDecision
 from zones.models import DatasetVersion
 
 
+class ReleaseQuerySet(models.QuerySet):
+    def for_user(self, user):
+        """Releases `user` may know of: those of the conventions they may know of."""
+        return self.filter(convention__in=Convention.objects.for_user(user))
+
+
 class Release(models.Model):
     """A minimised, pseudonymised extract for one convention, one rule set, one recipe and one key."""
 
@@ -53,6 +59,8 @@ class Release(models.Model):
     manifest = models.JSONField(default=dict)
     built_at = models.DateTimeField(null=True, blank=True)
 
+    objects = ReleaseQuerySet.as_manager()
+
     class Meta:
         ordering = ["-requested_at"]
         constraints = [
@@ -66,6 +74,11 @@ class Release(models.Model):
 
     def __str__(self):
         return f"{self.dataset_version.dataset} · {self.convention.ref}"
+
+    @property
+    def tone(self) -> str:
+        """The tone of its state on pages."""
+        return {"queued": "wait", "building": "wait", "ready": "ok", "failed": "no"}.get(self.status, "quiet")
 
 
 class Receipt(models.Model):

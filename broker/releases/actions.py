@@ -1,0 +1,213 @@
+"""The writes of a release: asked, begun, ready or failed."""
+
+import duckdb
+from django.conf import settings
+from django.db import connection
+from django.utils.translation import gettext as _
+from procrastinate.contrib.django import app
+
+from broker import clock
+from broker.accounts import machines
+from broker.audit.actions import describe, recorded
+from broker.audit.actor import Actor
+from broker.errors import BadInput, NotAllowed, WrongState
+from broker.keys.models import DataKey
+from broker.releases import facts, manifest, permissions, recipe
+from broker.releases.models import Receipt, Release, TraceEntry
+from consent import record
+from consent.models import Convention, GateDecision
+from zones.models import DatasetVersion
+
+WORKER = Actor("service:worker", kind="service", auth="none")
+
+# A release's whole life. `begin` on a release under way is a new attempt of a build whose worker died.
+S = Release.Status
+NEXT = {
+    (S.QUEUED, "begin"): S.BUILDING,
+    (S.BUILDING, "begin"): S.BUILDING,
+    (S.BUILDING, "finish"): S.READY,
+    (S.QUEUED, "fail"): S.FAILED,
+    (S.BUILDING, "fail"): S.FAILED,
+    (S.READY, "withdraw"): S.WITHDRAWN,
+}
+
+
+def newest_version(convention: Convention) -> DatasetVersion:
+    """The version a release is made of today. Raises WrongState while there is none."""
+    version = convention.offer.dataset.versions.filter(status="profiled").order_by("-number").first()
+    if version is None:
+        raise WrongState(_("Ce jeu n'a pas encore de version examinée : l'opérateur doit en déposer une."))
+    return version
+
+
+def request_release(convention: Convention, *, by, second_factor_at, address: str, columns: list[str]) -> Release:
+    """Ask for a release of `columns`. The gate decides and records first; a refusal raises Refused with every reason.
+
+    The release and its job are one transaction, under the decision that permits them.
+    """
+    version = newest_version(convention)
+    offer_columns = list(convention.offer.columns.select_related("column"))
+    wanted = list(columns)
+    asked = recipe.compose(
+        convention=convention, version=version, offer_columns=offer_columns, wanted=wanted, ruleset="",
+        duckdb=duckdb.__version__,
+    )  # fmt: skip
+    permit = record.decide(
+        "release_create", by=by, convention=convention, version=version,
+        columns=facts.gated_columns(asked, convention), purpose_kind=convention.purpose_kind,
+        purpose_code=convention.purpose_code, second_factor_at=second_factor_at, address=address,
+        delivery_mode=convention.offer.delivery_mode, now=clock.now(),
+    )  # fmt: skip
+    return _create(convention, by=by, version=version, asked=asked, decision_id=permit.decision_id)
+
+
+@recorded("release.request")
+def _create(convention, *, by, version, asked, decision_id) -> Release:
+    decision = GateDecision.objects.get(pk=decision_id)
+    asked = {**asked, "ruleset": decision.ruleset_version, "k": max(asked["k"], _k_owed(decision))}
+    release = Release.objects.create(
+        convention=convention, dataset_version=version, decision=decision, ruleset_version=decision.ruleset_version,
+        recipe=asked, recipe_sha256=recipe.sha256(asked), delivery_mode=convention.offer.delivery_mode,
+        requested_by=by, progress={"step": _("En attente du poste de préparation"), "percent": 0},
+    )  # fmt: skip
+    app.configure_task("broker.releases.tasks.build_release", queue="builds", lock="builds").defer(
+        release_id=str(release.pk)
+    )
+    describe(
+        obj=release, zone=convention.zone.reference, org=convention.organisation, conv=convention.reference,
+        purp=convention.purpose_kind,
+        detail={"recipe_sha256": release.recipe_sha256, "decision": str(decision.pk)},
+    )  # fmt: skip
+    return release
+
+
+def _k_owed(decision: GateDecision) -> int:
+    """The threshold that the gate put into its obligation; 0 when it set none."""
+    return max(
+        (int(item.get("parameters", {}).get("k_min", 0)) for item in decision.obligations if isinstance(item, dict)),
+        default=0,
+    )
+
+
+def obligations_of(decision: GateDecision) -> list[str]:
+    return [item["name"] if isinstance(item, dict) else item for item in decision.obligations]
+
+
+def _move(release: Release, act: str) -> Release:
+    """The locked row in its next state, not saved. Raises WrongState."""
+    row = Release.objects.select_for_update(of=("self",)).get(pk=release.pk)
+    if (S(row.status), act) not in NEXT:
+        raise WrongState(
+            _("Cette remise est « %(status)s » : cela ne se fait plus.") % {"status": row.get_status_display()}
+        )
+    row.status = NEXT[S(row.status), act]
+    return row
+
+
+def _tell(release: Release, **detail) -> None:
+    convention = release.convention
+    describe(
+        obj=release, zone=convention.zone.reference, org=convention.organisation, conv=convention.reference,
+        purp="experimentation", detail=detail,
+    )  # fmt: skip
+
+
+@recorded("data.build")
+def begin(release: Release, *, by=WORKER) -> Release:
+    """A worker takes the release: a new attempt, under the convention's key, with the register as it stands now."""
+    row = _move(release, "begin")
+    key = DataKey.objects.get(purpose=DataKey.Purpose.PSEUDONYM, ref=f"convention:{row.convention_id}")
+    row.attempt += 1
+    row.key = key
+    row.opposition_snapshot_at = clock.now()
+    row.save(update_fields=["status", "attempt", "key", "opposition_snapshot_at"])
+    _tell(row, attempt=row.attempt, version=str(row.dataset_version), source_sha256=row.dataset_version.sha256)
+    return row
+
+
+@recorded("release.ready")
+def finish(release: Release, *, by=WORKER, result: dict, mark: str, tokens: bytes, stored_as: str) -> Release:
+    """The file is there: receipts, index of subjects and manifest are written with it, or nothing is.
+
+    Raises WrongState when another attempt has taken over, BadInput when an obligation was not carried out.
+    """
+    row = _move(release, "finish")
+    if row.attempt != release.attempt:
+        raise WrongState(_("Une autre tentative a repris cette remise."))
+    owed = obligations_of(row.decision)
+    made = manifest.receipts(owed, row.recipe, result, mark)
+    undone = sorted(set(owed) - {one["obligation"] for one in made if one["is_done"]})
+    if undone:
+        raise BadInput(
+            _("La préparation ne sait pas prouver ces obligations : %(names)s. L'opérateur en est averti.")
+            % {"names": ", ".join(undone)}
+        )
+    Receipt.objects.filter(release=row).delete()
+    Receipt.objects.bulk_create(Receipt(release=row, **one) for one in made)
+    _write_trace(row, tokens)
+    row.rows_in, row.rows_out = result["rows_in"], result["rows_out"]
+    row.subjects_out, row.dropped, row.k_min = result["subjects_out"], result["dropped"], result["k_min"]
+    row.clear_sha256, row.sha256, row.size = result["clear_sha256"], result["sha256"], result["size"]
+    row.file_name, row.stored_as, row.built_at = file_name(row), stored_as, clock.now()
+    row.manifest = manifest.compose(
+        release=row, recipe=row.recipe, result=result, mark=mark, made=made, file_name=row.file_name,
+        built_at=row.built_at,
+    )  # fmt: skip
+    row.progress = {"step": _("Prête"), "percent": 100, "losses": result["losses"], "merged": result["merged"]}
+    row.save()
+    _tell(row, sha256=row.sha256, receipts=[one["digest"] for one in made])
+    return row
+
+
+def _write_trace(release: Release, tokens: bytes) -> None:
+    """The zone tokens of the subjects inside, sorted by token so that their order says nothing of the file's."""
+    TraceEntry.objects.filter(release=release).delete()
+    table = TraceEntry._meta.db_table
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(f"COPY {table} (release_id, token) FROM STDIN WITH (FORMAT BINARY)") as copy,
+    ):
+        copy.set_types(["uuid", "bytea"])
+        for start in range(0, len(tokens), 32):
+            copy.write_row((release.pk, tokens[start : start + 32]))
+
+
+def file_name(release: Release) -> str:
+    output, dataset = release.recipe["output"], release.recipe["dataset"]
+    ending = output["format"] + (".age" if output["sealed"] else "")
+    return f"{dataset['slug']}-v{dataset['version']}-{release.recipe['convention']}-{str(release.pk)[:8]}.{ending}"
+
+
+@recorded("release.fail")
+def fail(release: Release, *, by=WORKER, problem: str) -> Release:
+    """Nothing leaves: `problem` says why and what to do, without a value of the data."""
+    row = _move(release, "fail")
+    row.problem = problem
+    row.save(update_fields=["status", "problem"])
+    _tell(row, problem=problem)
+    return row
+
+
+def give_order(release: Release, *, by, second_factor_at):
+    """Tell the declared environment's machine to pull this release, once, within 24 h."""
+    if release.status != S.READY:
+        raise WrongState(_("La remise n'est pas prête : attendez la fin de sa préparation."))
+    if release.delivery_mode != "environment":
+        raise WrongState(_("Cette remise se télécharge directement : elle n'a pas besoin d'un ordre."))
+    if not permissions.may_order(by, release):
+        raise NotAllowed(_("Seule une personne nommée par la convention peut donner cet ordre."))
+    return machines.give_order(
+        by=by, environment=release.convention.environment, action="release_download",
+        object_ref=facts.reference(release), second_factor_at=second_factor_at,
+    )  # fmt: skip
+
+
+def report_progress(release: Release, step: str, percent: int) -> None:
+    """Shown while it is built; not an event. Lost silently when another attempt has taken over."""
+    Release.objects.filter(pk=release.pk, attempt=release.attempt, status=S.BUILDING).update(
+        progress={"step": step, "percent": percent}
+    )
+
+
+def delivery_address(path: str) -> str:
+    return settings.DELIVERY_URL.rstrip("/") + path

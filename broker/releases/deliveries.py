@@ -1,0 +1,40 @@
+"""The writes of a delivery: begun before its first byte, ended with the bytes that left."""
+
+from broker.accounts.models import MachineOrder
+from broker.audit.actions import describe, recorded
+from broker.releases.models import Delivery, Release
+from consent.models import GateDecision
+
+
+def may_resume(order: MachineOrder, first_byte: int) -> bool:
+    """Whether a spent order still has a download under way that stopped before its end, at or after `first_byte`."""
+    if first_byte == 0:
+        return False
+    begun = list(Delivery.objects.filter(order=order))
+    reached = max((one.first_byte + one.bytes_sent for one in begun), default=0)
+    return bool(begun) and all(one.outcome != "complete" for one in begun) and first_byte <= reached
+
+
+@recorded("data.download")
+def begin(release: Release, *, by, permit, order=None, first_byte: int = 0) -> Delivery:
+    """The row without which the store opens nothing."""
+    decision = GateDecision.objects.get(pk=permit.decision_id)
+    _describe(release, decision=str(decision.pk), first_byte=first_byte, order=str(order.pk) if order else "")
+    return Delivery.objects.create(
+        release=release, decision=decision, decision_effect=decision.effect, order=order, first_byte=first_byte
+    )
+
+
+@recorded("data.download_end")
+def end(delivery: Delivery, *, by, bytes_sent: int, outcome: str, at) -> None:
+    """How many bytes were handed to the connection, and why it stopped: complete, interrupted or cut."""
+    Delivery.objects.filter(pk=delivery.pk, ended_at=None).update(bytes_sent=bytes_sent, outcome=outcome, ended_at=at)
+    _describe(delivery.release, decision=str(delivery.decision_id), bytes_sent=bytes_sent, outcome=outcome)
+
+
+def _describe(release: Release, **detail) -> None:
+    convention = release.convention
+    describe(
+        obj=release, zone=convention.zone.reference, org=convention.organisation, conv=convention.reference,
+        purp="experimentation", detail=detail,
+    )  # fmt: skip

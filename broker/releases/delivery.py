@@ -1,0 +1,212 @@
+"""The delivery server: releases leave through this WSGI application alone, in processes of its own.
+
+    gunicorn --worker-class gthread broker.releases.delivery:application
+
+Slow readers never hold a thread of the site. Each request asks the gate anew; while bytes go out, the epoch and the
+day are compared every 8 MiB or 10 s, and a cut stream sends nothing more (legal-gate, section 6.1).
+"""
+
+import contextlib
+import errno
+import os
+import re
+import time
+from collections.abc import Iterator
+from uuid import UUID
+
+from django.core.handlers.wsgi import WSGIHandler
+
+URLS = "broker.releases.delivery_urls"
+
+
+class Delivery(WSGIHandler):
+    """The site's own settings and middleware, with its two routes."""
+
+    def get_response(self, request):
+        request.urlconf = URLS
+        return super().get_response(request)
+
+
+def _application() -> Delivery:
+    import django
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "broker.settings")
+    django.setup(set_prefix=False)
+    return Delivery()
+
+
+application = _application()
+
+# Below, what needs the applications to be loaded.
+from django.conf import settings  # noqa: E402
+from django.contrib.auth.decorators import login_not_required  # noqa: E402
+from django.db import connection  # noqa: E402
+from django.http import HttpResponse, HttpResponseRedirect, JsonResponse, StreamingHttpResponse  # noqa: E402
+from django.utils.translation import gettext as _  # noqa: E402
+from django.views.decorators.csrf import csrf_exempt  # noqa: E402
+from django.views.decorators.http import require_GET, require_POST  # noqa: E402
+
+from broker import clock  # noqa: E402
+from broker.accounts import machines, second_factor  # noqa: E402
+from broker.accounts.models import MachineOrder  # noqa: E402
+from broker.audit.actor import of as actor_of  # noqa: E402
+from broker.errors import BadInput, NotAllowed, Refused, TerrainError, WrongState  # noqa: E402
+from broker.middleware import as_problem  # noqa: E402
+from broker.releases import deliveries, facts, store  # noqa: E402
+from broker.releases.models import Release  # noqa: E402
+from consent import record  # noqa: E402
+from consent.models import GateDecision  # noqa: E402
+
+PIECE = 64 * 1024  # bytes between two looks at the clock
+CHECK_BYTES = 8 * 1024 * 1024
+CHECK_SECONDS = 10
+RANGE = re.compile(r"bytes=(\d{1,15})-$")
+TYPES = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv; charset=utf-8"}
+
+
+class Cut(ConnectionResetError):
+    """Access ended while bytes were going out: the connection is closed, the server logs no fault of its own."""
+
+    def __init__(self):
+        super().__init__(errno.ECONNRESET, "access ended")
+
+
+def release_of(reference: str) -> Release:
+    kind, _colon, number = reference.partition(":")
+    row = kind == "release" and Release.objects.select_related("convention", "dataset_version", "key").filter(pk=number)
+    release = row.first() if row else None
+    if release is None:
+        raise NotAllowed(_("Cet ordre ne désigne aucune remise."))
+    return release
+
+
+def permit_for(release: Release, *, by, address: str, second_factor_at=None, order=None, first_byte: int = 0):
+    """The recorded decision of this very request. Raises Refused, already recorded, with every reason."""
+    convention = release.convention
+    told = facts.facts_of(release)
+    return record.decide(
+        "release_download", by=by, convention=convention, version=release.dataset_version, columns=told.columns,
+        purpose_kind=convention.purpose_kind, purpose_code=convention.purpose_code, second_factor_at=second_factor_at,
+        address=address, delivery_mode=release.delivery_mode, order=order, release=told, first_byte=first_byte,
+    )  # fmt: skip
+
+
+@login_not_required
+@require_POST
+def download(request, pk: UUID):
+    """A named person takes a plain file. Refusals are told on the release's page of the site."""
+    page = f"{settings.SITE_URL.rstrip('/')}/remises/{pk}/"
+    if not request.user.is_authenticated:
+        return HttpResponseRedirect(page)
+    release = (
+        Release.objects.for_user(request.user).select_related("convention", "dataset_version", "key").filter(pk=pk)
+    ).first()
+    if release is None or release.status != Release.Status.READY or release.delivery_mode != "file_download":
+        return HttpResponseRedirect(page)
+    try:
+        permit = permit_for(
+            release, by=request.user, address=request.client_address, second_factor_at=second_factor.at(request)
+        )
+    except Refused:
+        denied = GateDecision.objects.filter(
+            object_ref=facts.reference(release), actor_ref=actor_of(request.user).ref, effect="deny"
+        ).first()
+        return HttpResponseRedirect(f"{page}?refus={denied.pk}" if denied else page)
+    return _answer(release, permit, by=request.user, first_byte=0)
+
+
+@csrf_exempt  # no cookie is read here: the secret stands in a header that no page can set
+@login_not_required
+@require_GET
+def pull(request, pk: UUID):
+    """An environment's machine executes a person's order; with a range it goes on where the same order stopped."""
+    try:
+        return _pull(request, pk)
+    except TerrainError as error:
+        return JsonResponse(as_problem(error), status=error.status, content_type="application/problem+json")
+
+
+def _pull(request, pk):
+    credential = machines.credential_of(request.headers.get("Authorization", ""))
+    if credential is None:
+        unknown = NotAllowed(
+            _("Identifiant de machine inconnu ou révoqué : créez-en un sur la page de l'environnement.")
+        )
+        answer = JsonResponse(as_problem(unknown), status=401, content_type="application/problem+json")
+        answer["WWW-Authenticate"] = machines.SCHEME
+        return answer
+    order = MachineOrder.objects.select_related("person", "environment").filter(pk=pk).first()
+    if order is None or order.environment_id != credential.environment_id:
+        raise NotAllowed(_("Aucun ordre de ce numéro pour cet environnement."))
+    release = release_of(order.object_ref)
+    first_byte = _first_byte(request, release)
+    if order.used_at is not None and not deliveries.may_resume(order, first_byte):
+        first_byte = 0  # the gate then says that the order was spent
+    if release.status != Release.Status.READY:
+        raise WrongState(_("La remise n'est pas prête ou a été retirée."))
+    permit = permit_for(release, by=credential, address=request.client_address, order=order, first_byte=first_byte)
+    return _answer(release, permit, by=credential, first_byte=first_byte, order=order)
+
+
+def _first_byte(request, release: Release) -> int:
+    """Where a resumed download begins; 0 for the whole file. Raises BadInput on a range that cannot be served."""
+    asked = request.headers.get("Range", "")
+    if not asked or request.headers.get("If-Range", f'"{release.sha256}"') != f'"{release.sha256}"':
+        return 0
+    match = RANGE.fullmatch(asked.strip())
+    if match is None or not release.size or int(match[1]) >= release.size:
+        raise BadInput(_("Seule une suite « bytes=N- » est servie, N étant inférieur à la taille du fichier."))
+    return int(match[1])
+
+
+def _answer(release: Release, permit, *, by, first_byte: int, order=None):
+    delivery = deliveries.begin(release, by=by, permit=permit, order=order, first_byte=first_byte)
+    answer: HttpResponse | StreamingHttpResponse = StreamingHttpResponse(
+        stream(release, permit, delivery, by=by, first_byte=first_byte), status=206 if first_byte else 200
+    )
+    sealed = release.recipe["output"]["sealed"]
+    answer["Content-Type"] = "application/octet-stream" if sealed else TYPES[release.recipe["output"]["format"]]
+    answer["Content-Length"] = str(release.size - first_byte)
+    if first_byte:
+        answer["Content-Range"] = f"bytes {first_byte}-{release.size - 1}/{release.size}"
+    answer["Content-Disposition"] = f'attachment; filename="{release.file_name}"'
+    answer["ETag"] = f'"{release.sha256}"'
+    answer["Accept-Ranges"] = "bytes" if order else "none"
+    answer["Cache-Control"] = "no-store"
+    answer["X-Content-Type-Options"] = "nosniff"
+    answer["X-Accel-Buffering"] = "no"
+    answer["X-Terrain-Licence"] = "experimentation-only"
+    return answer
+
+
+def stream(release: Release, permit, delivery, *, by, first_byte: int) -> Iterator[bytes]:
+    """The bytes, in pieces; the connection to the database is given back at once and taken only to look again.
+
+    Raises Cut when access has ended: the piece in hand is not sent.
+    """
+    sent, since, looked = 0, 0, time.monotonic()
+    outcome = "interrupted"
+    try:
+        with contextlib.closing(store.open(permit)) as file:
+            connection.close()
+            file.seek(first_byte)
+            while piece := file.read(PIECE):
+                if since + len(piece) > CHECK_BYTES or time.monotonic() - looked >= CHECK_SECONDS:
+                    permitted = record.still_permitted(permit)
+                    connection.close()
+                    if not permitted:
+                        outcome = "cut"
+                        raise Cut
+                    since, looked = 0, time.monotonic()
+                yield piece
+                sent += len(piece)
+                since += len(piece)
+        outcome = "complete"
+    finally:
+        deliveries.end(delivery, by=by, bytes_sent=sent, outcome=outcome, at=clock.now())
+        connection.close()
+
+
+@login_not_required
+def health(request):
+    return HttpResponse("ok", content_type="text/plain")

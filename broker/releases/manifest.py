@@ -1,0 +1,178 @@
+"""What accompanies a release: its licence, the receipts of its treatments, its manifest. Pure.
+
+What recipients read never tells how many persons objected (G26) or how many rows were minors' (legal-gate, scenario
+12): those rows are told as one sum; the operator reads them one by one on the release's page.
+"""
+
+import hashlib
+import hmac
+
+import rfc8785
+from django.utils.translation import gettext as _
+
+LICENCE_VERSION = "2026.11.0"
+LICENCE = """Licence d'expérimentation Terrain, version 2026.11.0
+
+Expérimentation seulement. Les données jointes sont remises sous la convention nommée au manifeste, à l'organisme et
+aux personnes qu'elle nomme, pour sa seule finalité et jusqu'à son dernier jour inclus (heure de Paris).
+Elles ne servent ni à exploiter ni à alimenter un produit ou service commercialisé, ni à décider à l'égard d'une
+personne (clause 10). Toute tentative d'identification, tout rapprochement non autorisé et toute transmission à un
+tiers sont interdits (clause 9). Toute identification fortuite est signalée sous 24 heures.
+Un ordre de retrait s'exécute sous 15 jours (clause 14) ; à la fin de la convention, toutes les copies sont supprimées
+sous 15 jours et attestées (clause 20). Un usage commercial relève d'une licence distincte.
+"""
+
+
+def licence_sha256() -> str:
+    return hashlib.sha256(LICENCE.encode()).hexdigest()
+
+
+def watermark(key: bytes, convention: str, recipe_sha256: str) -> str:
+    """The mark of a convention in its releases: without the key nobody makes it, two conventions never share one."""
+    return hmac.digest(key, f"watermark:{convention}:{recipe_sha256}".encode(), "sha256").hex()[:32]
+
+
+def receipts(obligations: list[str], recipe: dict, result: dict, mark: str) -> list[dict]:
+    """One receipt for each obligation of the decision that the build knows how to carry out: what, how many, proof.
+
+    An obligation that no treatment answers has no receipt: the database then refuses the release (legal-gate 6.1).
+    """
+    dropped = result["dropped"]
+    treatments = {c["name"]: c["treatment"]["kind"] for c in recipe["columns"]}
+    merged, clipped = sum(result["merged"].values()), sum(result["clipped"].values())
+    known = {
+        "apply_profile": (
+            _("Colonnes traitées selon leur rôle, pseudonymes propres à la convention, aucun identifiant relevé"),
+            len(treatments),
+            {
+                "treatments": treatments,
+                "clipped": result["clipped"],
+                "bounds": result["bounds"],
+                "identifiers_found": result["identifiers"],
+            },
+            not any(result["identifiers"].values()),
+        ),
+        "exclude_opposed_subjects": (
+            _("Lignes des personnes qui ont fait opposition, exclues avant tout calcul"),
+            dropped.get("opposed", 0),
+            {"rows": dropped.get("opposed", 0), "register_sha256": result["opposed_sha256"]},
+            True,
+        ),
+        "exclude_minors": (
+            _("Lignes de moins de 18 ans ou d'âge inconnu, exclues"),
+            dropped.get("minor", 0),
+            {"rows": dropped.get("minor", 0), "rule": recipe["minors"]},
+            recipe["minors"]["rule"] == "exclude",
+        ),
+        "generalise_or_suppress": (
+            _("Catégories rares regroupées, classes de moins de %(k)s personnes retirées ; k mesuré : %(k_min)s")
+            % {"k": recipe["k"], "k_min": result["k_min"]},
+            dropped.get("small_class", 0) + merged,
+            {"suppressed": dropped.get("small_class", 0), "merged": result["merged"], "k_min": result["k_min"]},
+            result["k_min"] is not None and result["k_min"] >= recipe["k"],
+        ),
+        "mark_experimental": (
+            _("Licence « expérimentation seulement » et empreinte de la convention jointes"),
+            1,
+            {"watermark": mark, "licence_sha256": licence_sha256(), "clear_sha256": result["clear_sha256"]},
+            True,
+        ),
+    }
+    found = []
+    for name in obligations:
+        if name not in known:
+            continue
+        what, count, figures, is_done = known[name]
+        if name == "apply_profile":
+            figures = {**figures, "clipped_cells": clipped}
+        digest = hashlib.sha256(rfc8785.dumps({"obligation": name, "count": count, **figures})).hexdigest()
+        found.append(
+            {"obligation": name, "what": what, "count": count, "digest": digest, "figures": figures, "is_done": is_done}
+        )
+    return found
+
+
+def certificate(recipe: dict, result: dict, *, title: str, period: str) -> str:
+    """One paragraph that goes with the data when a model is trained on them (legal-gate, section 7.3)."""
+    share = 100 * result["rows_out"] / result["rows_in"] if result["rows_in"] else 0
+    parts = [
+        _(
+            "Certificat de données d'apprentissage : « %(title)s », version %(version)s%(period)s ; "
+            "%(rows)s lignes remises, soit %(share)s %% de la source."
+        )
+        % {
+            "title": title,
+            "version": recipe["dataset"]["version"],
+            "period": f", {period}" if period else "",
+            "rows": result["rows_out"],
+            "share": f"{share:.1f}".replace(".", ","),
+        }
+    ]
+    if recipe["personal"]:
+        parts.append(
+            _(
+                "%(subjects)s personnes ; au moins %(k)s personnes partagent chaque combinaison de : %(names)s. "
+                "Mineurs et personnes d'âge inconnu absents : un modèle appris ici ne vaut pas pour eux."
+            )
+            % {
+                "subjects": result["subjects_out"],
+                "k": result["k_min"],
+                "names": ", ".join(recipe["quasi_identifiers"]) or "—",
+            }
+        )
+        if under := under_represented(result):
+            parts.append(_("Groupes sous-représentés par les retraits : %(groups)s.") % {"groups": ", ".join(under)})
+    else:
+        parts.append(_("Données sans personne, remises telles que lues."))
+    return " ".join(parts)
+
+
+def under_represented(result: dict) -> list[str]:
+    """Groups that lost three times the mean share of rows or more (legal-gate, section 7.3)."""
+    lost = result["dropped"].get("small_class", 0)
+    base = result["rows_out"] + lost
+    if not lost:
+        return []
+    return [
+        f"{column} = {value if value is not None else '—'}"
+        for column, groups in result["losses"].items()
+        for value, before, gone in groups
+        if before and gone / before >= 3 * lost / base
+    ]
+
+
+def lost_to_tell(dropped: dict) -> dict[str, int]:
+    """Rows lost, as recipients may read them."""
+    protected = sum(dropped.get(name, 0) for name in ("no_subject", "opposed", "minor"))
+    return {"protected_persons": protected, "small_classes": dropped.get("small_class", 0)}
+
+
+def compose(*, release, recipe: dict, result: dict, mark: str, made: list[dict], file_name: str, built_at) -> dict:
+    """The manifest: recipe, versions, digests, decision, receipts, rows lost, licence, watermark, certificate."""
+    dataset = release.dataset_version.dataset
+    return {
+        "format": "terrain-manifest/1",
+        "kind": "experimental",
+        "release": str(release.pk),
+        "convention": recipe["convention"],
+        "dataset": {**recipe["dataset"], "title": dataset.title, "origin": dataset.origin, "licence": dataset.licence},
+        "decision_id": str(release.decision_id),
+        "ruleset": {"version": release.decision.ruleset_version, "sha256": release.decision.ruleset_sha256},
+        "recipe": recipe,
+        "recipe_sha256": release.recipe_sha256,
+        "file_name": file_name,
+        "size": result["size"],
+        "sha256": result["sha256"],
+        "clear_sha256": result["clear_sha256"],
+        "rows": {"in": result["rows_in"], "out": result["rows_out"], "lost": lost_to_tell(result["dropped"])},
+        "subjects": result["subjects_out"] if recipe["personal"] else None,
+        "k": {"required": recipe["k"], "measured": result["k_min"]} if recipe["personal"] else None,
+        "bounds": result["bounds"],
+        "receipts": [{name: one[name] for name in ("obligation", "what", "digest")} for one in made],
+        "licence": LICENCE,
+        "licence_version": LICENCE_VERSION,
+        "licence_sha256": licence_sha256(),
+        "watermark": mark,
+        "certificate": certificate(recipe, result, title=dataset.title, period=dataset.period),
+        "built_at": built_at.isoformat(),
+    }

@@ -1,0 +1,215 @@
+"""Jobs of the worker: build a release, and take up again the builds whose worker died."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from asgiref.sync import async_to_sync
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+from django.utils.translation import gettext as _
+from procrastinate import RetryStrategy
+from procrastinate.contrib.django import app
+
+from broker.errors import BadInput, TerrainError, WrongState
+from broker.keys.models import DataKey
+from broker.keys.store import KeyStore
+from broker.releases import actions, facts, manifest, store
+from broker.releases.models import Release
+from zones import sources
+
+MEMORY_MIB = int(os.environ.get("TERRAIN_BUILD_MEMORY_MIB", "1024"))
+
+
+class KeyPending(Exception):
+    """The convention's key is being made by another job."""
+
+
+# A database that went away, or a key a second too young: again, a few times. Anything else is not mended by waiting.
+AGAIN = RetryStrategy(
+    max_attempts=6, wait=1, linear_wait=1, retry_exceptions=[KeyPending, OperationalError, InterfaceError]
+)
+
+
+@app.task(name="broker.releases.tasks.build_release", queue="builds", lock="builds", retry=AGAIN, pass_context=True)
+def build_release(context, release_id: str) -> None:
+    last = context.job.attempts >= (AGAIN.max_attempts or 0)
+    build(Release.objects.get(pk=release_id), is_last_try=last)
+
+
+@app.periodic(cron="* * * * *")
+@app.task(name="broker.releases.tasks.retry_stalled", queue="clock", pass_context=False)
+def retry_stalled(timestamp: int) -> None:
+    """Give back to the queue the builds whose worker has not been heard of for 30 s."""
+
+    async def retry():
+        for job in await app.job_manager.get_stalled_jobs(queue="builds", seconds_since_heartbeat=30):
+            await app.job_manager.retry_job(job)
+
+    async_to_sync(retry)()
+
+
+def build(release: Release, *, is_last_try: bool = False) -> Release | None:
+    """Build `release` here and now; returns it ready, or None when it failed or was no longer to be built."""
+    if release.status not in (Release.Status.QUEUED, Release.Status.BUILDING):
+        return None
+    ref = f"convention:{release.convention_id}"
+    if not is_last_try and not DataKey.objects.filter(purpose=DataKey.Purpose.PSEUDONYM, ref=ref).exists():
+        raise KeyPending(ref)
+    try:
+        release = actions.begin(release, by=actions.WORKER)
+        return _build(release)
+    except (OperationalError, InterfaceError):
+        if not is_last_try:
+            raise
+        actions.fail(release, by=actions.WORKER, problem=_("La base de données n'a pas répondu. Demandez à nouveau."))
+        raise
+    except DataKey.DoesNotExist:
+        problem = _("La clé de la convention n'a pas été faite. L'opérateur doit relancer son poste de préparation.")
+        actions.fail(release, by=actions.WORKER, problem=problem)
+    except TerrainError as error:
+        actions.fail(release, by=actions.WORKER, problem=str(error))
+    except Exception:
+        problem = _("La préparation s'est arrêtée sur une erreur imprévue ; rien n'a été remis. L'équipe est avertie.")
+        actions.fail(release, by=actions.WORKER, problem=problem)
+        raise
+    return None
+
+
+def _build(release: Release) -> Release:
+    store.forget_attempts(release)
+    settings.SCRATCH.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left in settings.SCRATCH.glob("build-*"):  # one build at a time: what is there was left by a killed one
+        shutil.rmtree(left, ignore_errors=True)
+    scratch = Path(tempfile.mkdtemp(prefix="build-", dir=settings.SCRATCH))
+    try:
+        job, mark = _job(release, scratch)
+        actions.report_progress(release, _("Ouverture de la source"), 2)
+        with sources.clear_copy(release.dataset_version) as path:
+            result = run_engine(
+                {**job, "source": str(path)}, scratch,
+                lambda line: actions.report_progress(release, line["step"], line["percent"]),
+            )  # fmt: skip
+        result["opposed_sha256"] = hashlib.sha256("".join(sorted(job["opposed"])).encode()).hexdigest()
+        tokens = (scratch / "tokens").read_bytes() if (scratch / "tokens").exists() else b""
+        stored_as = store.publish(release)
+        return actions.finish(release, by=actions.WORKER, result=result, mark=mark, tokens=tokens, stored_as=stored_as)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        store.forget_attempts(release)
+
+
+def _job(release: Release, scratch: Path) -> tuple[dict, str]:
+    """The engine's job, and the watermark of the convention. Keys are opened under the event `data.build`."""
+    keys, zone = KeyStore(settings.KEY_STORE), release.convention.zone
+    key = keys.open("pseudonym", f"convention:{release.convention_id}", covered_by="data.build")
+    mark = manifest.watermark(key, release.recipe["convention"], release.recipe_sha256)
+    job = {
+        "recipe": release.recipe,
+        "output": str(store.attempt_path(release)),
+        "scratch": str(scratch),
+        "recipients": [],
+        "pseudonym_key": key.decode(),
+        "token_key": "",
+        "opposed": [],
+        "marks": {
+            "terrain_kind": "experimental",
+            "terrain_convention": release.recipe["convention"],
+            "terrain_release": str(release.pk),
+            "terrain_watermark": mark,
+            "terrain_licence": manifest.LICENCE,
+        },
+        "memory_mib": MEMORY_MIB,
+        "threads": os.cpu_count() or 1,
+    }
+    if release.recipe["output"]["sealed"]:
+        job["recipients"] = [release.convention.environment.age_recipient]
+    if release.recipe["personal"]:
+        job["token_key"] = keys.open("token", f"zone:{zone.pk}", covered_by="data.build").decode()
+        dataset, at = release.dataset_version.dataset, release.opposition_snapshot_at
+        job["opposed"] = sorted(bytes(token).hex() for token in facts.tokens_in_force(zone, dataset, at))
+    return job, mark
+
+
+def run_engine(job: dict, scratch: Path, progress) -> dict:
+    """Run one build in its own process; returns what it measured. Raises BadInput with words for people.
+
+    Its environment holds neither the database's address nor the site's secret.
+    """
+    environment = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
+    with (scratch / "stderr").open("wb") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "broker.releases.engine"], cwd=settings.BASE_DIR, env=environment,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True, encoding="utf-8",
+        )  # fmt: skip
+        try:
+            json.dump(job, process.stdin)
+            process.stdin.close()
+            last: dict = {}
+            for line in process.stdout:
+                last = json.loads(line)
+                if "step" in last:
+                    progress(last)
+        finally:
+            if process.poll() is None and not last_word(last):
+                process.kill()
+            process.wait()
+            process.stdout.close()
+    if "result" in last:
+        return last["result"]
+    raise _refusal(last, job["recipe"], process.returncode)
+
+
+def last_word(line: dict) -> bool:
+    return any(name in line for name in ("result", "refused", "failed"))
+
+
+def _refusal(last: dict, recipe: dict, code: int) -> TerrainError:
+    """What the engine could not do, in words, with the mend."""
+    facts = last.get("facts", {})
+    match last.get("refused"):
+        case "suppression" | "k" | "empty":
+            return BadInput(
+                _(
+                    "Des personnes seraient trop peu nombreuses à partager les mêmes caractéristiques (minimum %(k)s), "
+                    "et il faudrait retirer plus de %(max)s %% des lignes. Réduisez la précision : demandez moins de "
+                    "colonnes qui décrivent la personne (%(names)s)."
+                )
+                % {
+                    "k": recipe["k"],
+                    "max": recipe["suppression_max_pct"],
+                    "names": ", ".join(recipe["quasi_identifiers"]) or "—",
+                }
+            )
+        case "no_age":
+            return BadInput(
+                _("Aucune colonne ne dit l'âge : les mineurs ne peuvent pas être exclus. L'opérateur doit l'indiquer.")
+            )
+        case "header":
+            return BadInput(
+                _("L'en-tête du fichier n'est plus celui du jeu (colonnes absentes : %(names)s). Déposez-le à nouveau.")
+                % {"names": ", ".join(facts.get("missing", [])) or "—"}
+            )
+        case "type":
+            return BadInput(
+                _("Des valeurs ne sont pas du type de leur colonne : %(names)s. Corrigez le type ou l'absence.")
+                % {"names": ", ".join(f"{name} ({count})" for name, count in facts["columns"].items())}
+            )
+        case "identifier":
+            return BadInput(
+                _("Des identifiants ont été relevés dans %(names)s. L'opérateur doit revoir le rôle de ces colonnes.")
+                % {"names": ", ".join(facts["columns"])}
+            )
+    if last.get("errno") == 28:
+        return BadInput(_("Le disque du poste de préparation est plein. L'opérateur doit faire de la place."))
+    if last.get("failed") == "OutOfMemoryException" or code in (-9, 137):
+        return BadInput(_("La préparation a dépassé sa mémoire. Demandez moins de colonnes, ou prévenez l'opérateur."))
+    return WrongState(
+        _("Le moteur de remise s'est arrêté (%(kind)s). Rien n'a été remis ; demandez à nouveau.")
+        % {"kind": last.get("failed") or f"code {code}"}
+    )

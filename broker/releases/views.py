@@ -1,0 +1,189 @@
+"""Pages of releases: ask, follow, read what was done, hand over."""
+
+import duckdb
+from django.contrib import messages
+from django.http import JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.translation import get_language, gettext_lazy
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+
+from broker.accounts import second_factor
+from broker.audit.actor import of as actor_of
+from broker.errors import NotAllowed, Reason, Refused
+from broker.releases import actions, facts, manifest, permissions
+from broker.releases.forms import ReleaseForm
+from broker.releases.models import Release
+from consent import treatments
+from consent.models import Convention, GateDecision
+
+REASONS_OF_LOSS = {
+    "no_subject": gettext_lazy("sans identifiant de personne"),
+    "opposed": gettext_lazy("opposition des personnes"),
+    "minor": gettext_lazy("mineurs ou âge inconnu"),
+    "protected_persons": gettext_lazy("droits et protection des personnes"),
+    "small_class": gettext_lazy("groupes trop petits"),
+}
+
+
+def _releases(request):
+    return Release.objects.for_user(request.user).select_related(
+        "convention__organisation", "convention__zone", "convention__environment", "convention__offer",
+        "dataset_version__dataset", "decision", "requested_by",
+    )  # fmt: skip
+
+
+def create(request, ref):
+    convention = get_object_or_404(
+        Convention.objects.for_user(request.user).select_related("offer__dataset", "zone", "environment"), ref=ref
+    )
+    if not permissions.may_request(request.user, convention):
+        raise NotAllowed(_("Seules les personnes nommées par la convention demandent une remise."))
+    form = ReleaseForm(request.POST or None, convention=convention)
+    context = {"convention": convention, "form": form, "version": actions.newest_version(convention)}
+    if request.method == "POST" and form.is_valid():
+        try:
+            release = actions.request_release(
+                convention, by=request.user, second_factor_at=second_factor.at(request),
+                address=request.client_address, columns=form.cleaned_data["columns"],
+            )  # fmt: skip
+        except Refused as refused:
+            context["reasons"] = refused.reasons
+            return render(request, "releases/release_create.html", context, status=refused.status)
+        messages.success(request, _("Demande permise et enregistrée : la préparation commence."))
+        return redirect("release-detail", pk=release.pk)
+    return render(request, "releases/release_create.html", context, status=422 if form.is_bound else 200)
+
+
+@require_GET
+def detail(request, pk):
+    release = get_object_or_404(_releases(request), pk=pk)
+    return render(request, "releases/release_detail.html", _told(request, release))
+
+
+@require_GET
+def progress(request, pk):
+    """The part of the page that changes while the release is built; it asks for the whole page once it is over."""
+    release = get_object_or_404(_releases(request), pk=pk)
+    answer = render(request, "releases/_progress.html", {"release": release, "over": _is_over(release)})
+    if _is_over(release):
+        answer["HX-Refresh"] = "true"
+    return answer
+
+
+@require_GET
+def manifest_json(request, pk):
+    release = get_object_or_404(_releases(request), pk=pk)
+    if not release.manifest:
+        raise NotAllowed(_("Le manifeste est écrit quand la remise est prête."))
+    answer = JsonResponse(release.manifest, json_dumps_params={"ensure_ascii": False, "indent": 1})
+    answer["Content-Disposition"] = f'attachment; filename="manifeste-{str(release.pk)[:8]}.json"'
+    return answer
+
+
+@require_POST
+def order(request, pk):
+    release = get_object_or_404(_releases(request), pk=pk)
+    given = actions.give_order(release, by=request.user, second_factor_at=second_factor.at(request))
+    messages.success(
+        request,
+        _("Ordre %(number)s donné à « %(name)s » : il sert une fois, dans les 24 heures.")
+        % {"number": given.pk, "name": release.convention.environment.name},
+    )
+    return redirect(reverse("release-detail", args=[release.pk]) + f"?ordre={given.pk}")
+
+
+def _is_over(release: Release) -> bool:
+    return release.status not in (Release.Status.QUEUED, Release.Status.BUILDING)
+
+
+def _told(request, release: Release) -> dict:
+    """What the page says of a release, to this reader."""
+    named = permissions.is_named(request.user, release.convention)
+    whole = permissions.sees_reasons_of_loss(request.user, release)
+    ready = release.status == Release.Status.READY
+    received = list(release.receipts.order_by("pk"))
+    return {
+        "release": release,
+        "over": _is_over(release),
+        "columns": [(c, treatments.words(c["treatment"])) for c in release.recipe["columns"]],
+        "bars": _bars(release, whole) if release.rows_in else [],
+        "groups": _groups(release),
+        "receipts": [
+            (one, whole or one.obligation not in ("exclude_minors", "exclude_opposed_subjects")) for one in received
+        ],
+        "reasons": _refusal(request, release),
+        "may_order": named and ready and release.delivery_mode == "environment",
+        "may_download": named and ready and release.delivery_mode == "file_download",
+        "orders": _orders(release) if named else [],
+        "download_url": actions.delivery_address(f"/telecharger/{release.pk}/"),
+        "pull_base": actions.delivery_address("/ordres/"),
+        "engine": release.recipe["engine"].get("duckdb", duckdb.__version__),
+    }
+
+
+def _bars(release: Release, whole: bool) -> list[dict]:
+    """Rows kept and lost, as shares of the source. The reasons that say who objected are for the operator alone."""
+    dropped = release.dropped
+    if not whole:
+        told = manifest.lost_to_tell(dropped) if dropped else {}
+        dropped = {"protected_persons": told.get("protected_persons", 0), "small_class": told.get("small_classes", 0)}
+    rows = [{"label": _("remises"), "count": release.rows_out, "tone": "ok"}]
+    rows += [{"label": REASONS_OF_LOSS[name], "count": count, "tone": "no"} for name, count in dropped.items() if count]
+    for row in rows:
+        row["share"] = 100 * row["count"] / release.rows_in
+    return rows
+
+
+def _groups(release: Release) -> list[dict]:
+    """Who loses rows to small classes, by value of each quasi-identifier: shares only, and a warning at three times
+    the mean. A group smaller than k is merged into the others before it is shown."""
+    losses = release.progress.get("losses") or {}
+    lost = release.dropped.get("small_class", 0)
+    base = (release.rows_out or 0) + lost
+    if not base:
+        return []
+    mean = 100 * lost / base
+    groups = []
+    for column, values in losses.items():
+        shown = [(value, before, gone) for value, before, gone in values if before - gone > 0]
+        groups.append(
+            {
+                "column": column,
+                "values": [
+                    {
+                        "label": value if value is not None else _("non renseigné"),
+                        "share": 100 * gone / before,
+                        "kept": 100 - 100 * gone / before,
+                        "warn": bool(gone) and 100 * gone / before >= 3 * mean,
+                    }
+                    for value, before, gone in shown
+                ],
+                "vanished": len(values) - len(shown),
+            }
+        )
+    return groups
+
+
+def _refusal(request, release: Release) -> list[Reason]:
+    """Why the download just asked was refused (the delivery server sends the person back here)."""
+    asked = request.GET.get("refus", "")
+    if not asked:
+        return []
+    denied = GateDecision.objects.filter(
+        object_ref=facts.reference(release), actor_ref=actor_of(request.user).ref, effect="deny"
+    )
+    found = next((one for one in denied[:20] if str(one.pk) == asked), None)
+    english = (get_language() or "fr").startswith("en")
+    return [
+        Reason(one["rule"], one["message_en" if english else "message_fr"], " ; ".join(one["sources"]), one["link"])
+        for one in (found.reasons if found else [])
+        if one["effect"] in ("deny", "indeterminate")
+    ]
+
+
+def _orders(release: Release):
+    from broker.accounts.models import MachineOrder
+
+    return MachineOrder.objects.filter(object_ref=facts.reference(release)).select_related("person", "used_by")[:10]

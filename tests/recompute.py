@@ -1,0 +1,424 @@
+"""The second program: recompute a release from its inputs, without any module of the project.
+
+    python tests/recompute.py var/demo/summary.json
+
+It reads the source file, the recipe, the convention's key, the zone's token key and the register of objections (the
+demo alone gives these away), works everything out again in plain Python (csv, hmac), opens the released file with the
+recipient's identity, and compares. Each check is printed; the exit status is 1 when one does not hold.
+Only the container formats come from libraries: DuckDB reads Parquet, pyrage opens age.
+"""
+
+import csv
+import gzip
+import hashlib
+import hmac
+import io
+import json
+import re
+import sys
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from fractions import Fraction
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass
+class Report:
+    """What was checked: (holds, words)."""
+
+    lines: list[tuple[bool, str]] = field(default_factory=list)
+
+    def check(self, name: str, holds: bool, detail: str = "") -> bool:
+        self.lines.append((bool(holds), name + (f" ({detail})" if detail else "")))
+        return bool(holds)
+
+    @property
+    def failed(self) -> list[str]:
+        return [words for holds, words in self.lines if not holds]
+
+
+@dataclass
+class Inputs:
+    """All that the release depends on, and the clear bytes that it became."""
+
+    source: Path
+    recipe: dict
+    pseudonym_key: str
+    token_key: str
+    opposed: list[str]  # hexadecimal zone tokens in force when it was built
+    clear: bytes
+    manifest: dict = field(default_factory=dict)
+
+
+# ---------------------------------------------------------------------------------------------- reading
+
+
+def read_source(path: Path, recipe: dict) -> tuple[bytes, list[dict]]:
+    """The original bytes and their rows: text, or None where the value is missing."""
+    original = path.read_bytes()
+    clear = gzip.decompress(original) if original[:2] == b"\x1f\x8b" else original
+    reading = recipe["reading"]
+    text = clear.decode(reading.get("encoding") or "utf-8").removeprefix("\ufeff")
+    marks = {"", *reading.get("missing", ())}
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=reading.get("delimiter") or ",")
+    header = [name.strip() for name in next(lines)]
+    rows = [{n: (None if v in marks else v) for n, v in zip(header, line, strict=True)} for line in lines if line]
+    return original, rows
+
+
+def read_output(clear: bytes, form: str) -> tuple[list[str], list[tuple]]:
+    """Names and rows of the released file, in its order."""
+    if form == "csv":
+        lines = csv.reader(io.StringIO(clear.decode("utf-8"), newline=""))
+        names = next(lines)
+        return names, [tuple(v if v != "" else None for v in line) for line in lines]
+    import tempfile
+
+    import duckdb
+
+    with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
+        file.write(clear)
+        file.flush()
+        with duckdb.connect() as engine:
+            found = engine.execute("SELECT * FROM read_parquet(?)", [file.name])
+            return [column[0] for column in found.description], found.fetchall()
+
+
+def open_sealed(sealed: bytes, identity: str) -> bytes:
+    import pyrage
+
+    return pyrage.decrypt(sealed, [pyrage.x25519.Identity.from_str(identity)])
+
+
+# ---------------------------------------------------------------------------------------------- treatments
+
+
+def mac(key: str, text: str) -> str:
+    return hmac.new(key.encode("ascii"), text.encode("utf-8"), hashlib.sha256).hexdigest()
+
+
+def ages(text: str | None) -> tuple[int, int] | None:
+    """First and last age of a band, both included."""
+    if text is None:
+        return None
+    text = text.strip()
+    if match := re.fullmatch(r"\[(\d+)-(\d+)\)", text):
+        return int(match[1]), int(match[2]) - 1
+    if match := re.fullmatch(r"(\d+)-(\d+)", text):
+        return int(match[1]), int(match[2])
+    if match := re.fullmatch(r"(\d+)\+", text):
+        return int(match[1]), 999
+    if match := re.fullmatch(r"\d+", text):
+        return int(text), int(text)
+    return None
+
+
+def band(text: str | None, width: int, top: int) -> str | None:
+    known = ages(text)
+    if known is None:
+        return None
+    low, high = known
+    start = low // width * width
+    if start >= top:
+        return f"{top}+"
+    return f"{start}+" if high == 999 else f"{start}-{high // width * width + width - 1}"
+
+
+def is_adult(text: str | None) -> bool:
+    known = ages(text)
+    return known is not None and known[0] >= 18 and known[1] >= known[0]
+
+
+def department(text: str | None) -> str | None:
+    if text is None:
+        return None
+    return text[:3] if text[:2] in ("97", "98") else text[:2]
+
+
+def number(text: str | None, kind: str, decimal: str):
+    if text is None:
+        return None
+    return int(text) if kind in ("integer", "bigint") else float(text.replace(decimal, "."))
+
+
+def moment(text: str):
+    return datetime.fromisoformat(text) if len(text) > 10 else date.fromisoformat(text)
+
+
+def quantile(values: list, per_mille: int):
+    """The discrete quantile: of n sorted values, the one numbered ceil(n * per_mille / 1000), from 1."""
+    ordered = sorted(values)
+    rank = -((-len(ordered) * per_mille) // 1000)
+    return ordered[max(1, rank) - 1]
+
+
+NUMBERS = {"integer", "bigint", "number", "float", "decimal", "double"}
+MOMENTS = {"date", "datetime", "timestamp"}
+
+
+def typed(text: str | None, column: dict, decimal: str):
+    kind = column["type"].lower()
+    if text is None or kind not in NUMBERS | MOMENTS:
+        return text
+    return number(text, kind, decimal) if kind in NUMBERS else moment(text)
+
+
+# ---------------------------------------------------------------------------------------------- the release
+
+
+def expected(inputs: Inputs, rows: list[dict]) -> tuple[list[str], list[tuple], dict]:
+    """The names, the rows in order, and the counts that the release must have."""
+    recipe = inputs.recipe
+    decimal = recipe["reading"].get("decimal") or "."
+    columns = [c for c in recipe["columns"] if c["treatment"]["kind"] != "drop"]
+    if not recipe["personal"]:
+        keep = [c["name"] for c in columns]
+        as_read = recipe["output"]["format"] == "csv"
+        table = [tuple(r[c["name"]] if as_read else typed(r[c["name"]], c, decimal) for c in columns) for r in rows]
+        return keep, table, {"rows_in": len(rows), "rows_out": len(rows), "dropped": {}}
+    subject, age, k = recipe["subject_key"], recipe["minors"]["age_column"], recipe["k"]
+    opposed = set(inputs.opposed)
+    dropped = Counter(no_subject=0, opposed=0, minor=0, small_class=0)
+    token = {s: mac(inputs.token_key, s) for s in {r[subject] for r in rows} if s is not None}
+    base = []
+    for line, row in enumerate(rows):
+        if row[subject] is None:
+            dropped["no_subject"] += 1
+        elif token[row[subject]] in opposed:
+            dropped["opposed"] += 1
+        elif recipe["minors"]["rule"] == "exclude" and not is_adult(row[age]):
+            dropped["minor"] += 1
+        else:
+            base.append((line, row))
+    keyed = {s: mac(inputs.pseudonym_key, s) for s in {r[subject] for _line, r in base}}
+    shift = {s: int(h[32:40], 16) % 365 - 182 for s, h in keyed.items()}
+    values: dict[str, list] = {}
+    for column in columns:
+        name, treatment = column["name"], column["treatment"]
+        kind = treatment["kind"]
+        if name == subject:
+            continue
+        read = [row[name] for _line, row in base]
+        if kind in ("category", "department"):
+            if kind == "department":
+                read = [department(v) for v in read]
+            holders = defaultdict(set)
+            for value, (_line, row) in zip(read, base, strict=True):
+                holders[value].add(row[subject])
+            read = [v if v is None or len(holders[v]) >= k else "autre" for v in read]
+        elif kind == "band_age":
+            read = [band(v, treatment["width"], treatment["top"]) for v in read]
+        else:
+            read = [typed(v, column, decimal) for v in read]
+            if kind == "clip" and recipe["quasi_identifiers"]:
+                known = [v for v in read if v is not None]
+                if known:
+                    low, high = (
+                        quantile(known, treatment["low_per_mille"]),
+                        quantile(known, treatment["high_per_mille"]),
+                    )
+                    read = [v if v is None else min(max(v, low), high) for v in read]
+            if kind == "shift_days":
+                read = [
+                    None if v is None else v + timedelta(days=shift[row[subject]])
+                    for v, (_line, row) in zip(read, base, strict=True)
+                ]
+        values[name] = read
+    classes = defaultdict(set)
+    key_of = [tuple(values[q][n] for q in recipe["quasi_identifiers"]) for n in range(len(base))]
+    for n, (_line, row) in enumerate(base):
+        classes[key_of[n]].add(row[subject])
+    small = bool(recipe["quasi_identifiers"])
+    kept = [n for n in range(len(base)) if not small or len(classes[key_of[n]]) >= k]
+    dropped["small_class"] = len(base) - len(kept)
+    histories = defaultdict(list)
+    for n in kept:
+        line, row = base[n]
+        histories[row[subject]].append((order_of(row, recipe["rank_by"]), line, n))
+    table = []
+    for who in sorted(histories, key=lambda s: keyed[s][:32]):
+        for rank, (_order, _line, n) in enumerate(sorted(histories[who]), 1):
+            others = [values[c["name"]][n] for c in columns if c["name"] != subject]
+            table.append((keyed[who][:32], rank, *others))
+    names = ["pseudonym", "event_rank", *(c["name"] for c in columns if c["name"] != subject)]
+    counts = {
+        "rows_in": len(rows), "rows_out": len(table), "subjects_out": len(histories), "dropped": dict(dropped),
+        "k_min": min((len(s) for s in classes.values() if len(s) >= k), default=0) if small else len(histories),
+        "base": len(base),
+    }  # fmt: skip
+    return names, table, counts
+
+
+def order_of(row: dict, rank_by: dict | None):
+    """Sorts as the recipe says: by number or by time, those without one last."""
+    if rank_by is None:
+        return (0, 0)
+    text = row[rank_by["column"]]
+    if text is None:
+        return (1, 0)
+    if rank_by["order"] == "number":
+        return (0, Fraction(text))
+    at = moment(text)
+    return (0, at.isoformat())
+
+
+def same(a, b) -> bool:
+    """Whether the released value `a` is the expected `b`; a file of text holds numbers as text."""
+    if isinstance(a, str) and isinstance(b, (int, float)):
+        return float(a) == float(b)
+    if isinstance(a, float) or isinstance(b, float):
+        return a is not None and b is not None and abs(a - b) <= 1e-9 * max(1.0, abs(a))
+    if isinstance(a, datetime) != isinstance(b, datetime) and a is not None and b is not None:
+        return datetime.fromisoformat(a.isoformat()[:10]) == datetime.fromisoformat(b.isoformat()[:10])
+    return a == b
+
+
+def recompute(inputs: Inputs) -> Report:
+    report, recipe = Report(), inputs.recipe
+    original, rows = read_source(inputs.source, recipe)
+    source_digest = recipe["dataset"].get("source_sha256")
+    report.check("la source a l'empreinte de la recette", hashlib.sha256(original).hexdigest() == source_digest)
+    names, table = read_output(inputs.clear, recipe["output"]["format"])
+    wanted_names, wanted, counts = expected(inputs, rows)
+    report.check("les colonnes sont celles de la recette", names == wanted_names, ", ".join(names[:6]))
+    report.check("autant de lignes que recalculé", len(table) == len(wanted), f"{len(table)} pour {len(wanted)}")
+    if recipe["personal"]:
+        check_persons(report, inputs, rows, names, table)
+    different = Counter()
+    for got, want in zip(table, wanted, strict=False):
+        for name, a, b in zip(wanted_names, got, want, strict=False):
+            if not same(a, b):
+                different[name] += 1
+    for column in wanted_names:
+        report.check(f"chaque valeur de {column}", not different[column], f"{different[column]} différences")
+    if inputs.manifest:
+        check_manifest(report, inputs, counts)
+    return report
+
+
+def check_persons(report: Report, inputs: Inputs, rows: list[dict], names: list[str], table: list[tuple]) -> None:
+    """What the file itself must never show, whatever the expected rows are."""
+    recipe = inputs.recipe
+    subject, quasi, k = recipe["subject_key"], recipe["quasi_identifiers"], recipe["k"]
+    everybody = {r[subject] for r in rows if r[subject] is not None}
+    pseudonym = {mac(inputs.pseudonym_key, s)[:32]: s for s in everybody}
+    inside = {line[0] for line in table}
+    report.check("chaque pseudonyme est celui d'une personne, sous la clé de la convention", inside <= pseudonym.keys())
+    opposed = {s for s in everybody if mac(inputs.token_key, s) in set(inputs.opposed)}
+    report.check(
+        "aucune personne opposée", not any(pseudonym.get(p) in opposed for p in inside), f"{len(opposed)} au registre"
+    )
+    if recipe["minors"]["rule"] == "exclude":
+        age = recipe["minors"]["age_column"]
+        adults = Counter(r[subject] for r in rows if is_adult(r[age]))
+        events = Counter(line[0] for line in table)
+        report.check(
+            "aucun mineur : chacun n'a pas plus de lignes que de séjours majeurs",
+            all(count <= adults.get(pseudonym.get(p), 0) for p, count in events.items()),
+        )
+        if age in names:
+            at = names.index(age)
+            low = [ages(line[at]) for line in table]
+            report.check("aucune tranche d'âge sous 18 ans ou inconnue", all(x and x[1] >= 18 for x in low))
+    holders = defaultdict(set)
+    places = [names.index(q) for q in quasi]
+    for line in table:
+        holders[tuple(line[p] for p in places)].add(line[0])
+    smallest = min((len(s) for s in holders.values()), default=0)
+    report.check(f"chaque groupe compte au moins {k} personnes", smallest >= k, f"k = {smallest}")
+    direct = [c for c in (*recipe["identifiers"], subject) if c]
+    report.check("aucune colonne d'identifiant direct", not set(direct) & set(names))
+    clear = {r[c] for c in direct for r in rows if r[c] is not None and len(r[c]) >= 6}
+    texts = {v for line in table for v in line[2:] if isinstance(v, str)}
+    report.check("aucun identifiant en clair dans une valeur", not clear & texts)
+    ranks = defaultdict(list)
+    for line in table:
+        ranks[line[0]].append(line[1])
+    report.check("les rangs d'une personne sont 1, 2, 3…", all(r == list(range(1, len(r) + 1)) for r in ranks.values()))
+    report.check("le fichier est trié par pseudonyme", [line[0] for line in table] == sorted(line[0] for line in table))
+
+
+def check_manifest(report: Report, inputs: Inputs, counts: dict) -> None:
+    manifest, recipe = inputs.manifest, inputs.recipe
+    plain = json.dumps(recipe, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    report.check(
+        "la recette a l'empreinte du manifeste", hashlib.sha256(plain).hexdigest() == manifest["recipe_sha256"]
+    )
+    clear = hashlib.sha256(inputs.clear).hexdigest()
+    report.check("le fichier ouvert a l'empreinte du manifeste", clear == manifest["clear_sha256"])
+    told = manifest["rows"]
+    report.check("lignes lues et remises", (told["in"], told["out"]) == (counts["rows_in"], counts["rows_out"]))
+    licence = hashlib.sha256(manifest["licence"].encode()).hexdigest()
+    report.check(
+        "la licence est jointe",
+        licence == manifest["licence_sha256"] and "xpérimentation seulement" in manifest["licence"],
+    )
+    mark = mac(inputs.pseudonym_key, f"watermark:{recipe['convention']}:{manifest['recipe_sha256']}")[:32]
+    report.check("l'empreinte de la convention", manifest["watermark"] == mark)
+    if recipe["personal"]:
+        report.check("k mesuré", manifest["k"]["measured"] == counts["k_min"], f"k = {counts['k_min']}")
+        lost = counts["dropped"]
+        protected = lost["no_subject"] + lost["opposed"] + lost["minor"]
+        report.check(
+            "lignes écartées",
+            told["lost"] == {"protected_persons": protected, "small_classes": lost["small_class"]},
+            str(lost),
+        )
+        report.check(
+            "pas plus de 5 % de lignes supprimées",
+            lost["small_class"] * 100 <= recipe["suppression_max_pct"] * counts["base"],
+        )
+
+
+def main(argv: list[str]) -> int:
+    if len(argv) != 2:
+        print(__doc__)
+        return 2
+    summary = json.loads(Path(argv[1]).read_text())
+    given = summary["artefacts"]
+
+    def path(name: str) -> Path:
+        return ROOT / name
+
+    parts = given["release_inputs"]
+    keys = json.loads(path(parts["keys"]).read_text())
+    sealed = path(given["release_file"]).read_bytes()
+    manifest = json.loads(path(given["release_manifest"]).read_text())
+    report = Report()
+    report.check(
+        "le fichier remis a l'empreinte du manifeste", hashlib.sha256(sealed).hexdigest() == manifest["sha256"]
+    )
+    identity = next(
+        line
+        for line in path(given["recipient_identity"]).read_text().splitlines()
+        if line.startswith("AGE-SECRET-KEY-")
+    )
+    inputs = Inputs(
+        source=path(parts["source"]),
+        recipe=json.loads(path(parts["recipe"]).read_text()),
+        pseudonym_key=keys["pseudonym_key"],
+        token_key=keys["token_key"],
+        opposed=json.loads(path(parts["opposed"]).read_text()),
+        clear=open_sealed(sealed, identity.strip()),
+        manifest=manifest,
+    )
+    report.lines += recompute(inputs).lines
+    told = summary["release"]
+    for name, value in (
+        ("rows_in", manifest["rows"]["in"]),
+        ("rows_out", manifest["rows"]["out"]),
+        ("sha256", manifest["sha256"]),
+        ("decision_id", manifest["decision_id"]),
+    ):
+        report.check(f"le résumé et le manifeste disent le même {name}", told.get(name) == value)
+    for holds, words in report.lines:
+        print(("ok   " if holds else "FAUX ") + words)
+    print(f"{len(report.lines)} vérifications, {len(report.failed)} fausse(s)")
+    return 1 if report.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
