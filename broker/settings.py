@@ -167,7 +167,7 @@ ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_RESEND = True
 ACCOUNT_PASSWORD_RESET_BY_CODE_ENABLED = True
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # no letter to somebody who never came
 ACCOUNT_ADAPTER = "broker.accounts.adapters.AccountAdapter"
-ACCOUNT_FORMS = {"signup": "broker.accounts.forms.SignupForm"}
+ACCOUNT_FORMS = {"login": "broker.accounts.forms.LoginForm", "signup": "broker.accounts.forms.SignupForm"}
 # In the demo everybody comes from 127.0.0.1: the limits by address are those of a crowd, those by account stay.
 ACCOUNT_RATE_LIMITS = {"login": "600/m/ip", "signup": "200/m/ip", "login_failed": "200/m/ip,5/300s/key"} if DEMO else {}
 ACCOUNT_SESSION_REMEMBER = False

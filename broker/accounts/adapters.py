@@ -65,6 +65,16 @@ class AccountAdapter(DefaultAccountAdapter):
         describe(obj=saved)
         return saved
 
+    def set_password(self, user, password):
+        self._set_password(user, password, by=user)
+
+    @staticmethod
+    @recorded("user.password")
+    def _set_password(user, password, *, by):
+        describe(obj=user)
+        user.set_password(password)
+        user.save(update_fields=["password"])
+
     def authentication_failed(self, request, **credentials):
         """A refused sign-in names the account when there is one; what was typed is never written."""
         known = User.objects.filter(email__iexact=credentials.get("email", "")).first()

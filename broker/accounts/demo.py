@@ -36,7 +36,7 @@ def cast() -> list[dict[str, str]]:
     """Who is who, with the password that `seed_cast` wrote and the TOTP code of this moment."""
     from deploy.demo.cast import BODIES, CAST
 
-    bodies = {body.key: body.name for body in BODIES}
+    bodies = {body.key: body.name for body in BODIES} | {"glycea": "Glycéa"}
     path = settings.VAR / "cast.json"
     kept = json.loads(path.read_text()) if path.exists() else {}
     enrolled = {
@@ -47,7 +47,7 @@ def cast() -> list[dict[str, str]]:
     }
     return [
         {
-            "full_name": one.full_name, "title": one.title, "body": bodies.get(one.body, one.body.capitalize()),
+            "full_name": one.full_name, "title": one.title, "body": bodies[one.body],
             "email": one.email, "password": kept.get(one.key, {}).get("password", ""), "sees": one.sees,
             "look_first": one.look_first, "code": _code(enrolled.get(one.email)),
         }

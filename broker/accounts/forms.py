@@ -22,6 +22,16 @@ ATTESTATION = _(
 CODE_ATTRS = {"autocomplete": "one-time-code", "inputmode": "numeric", "autofocus": True}
 
 
+class LoginForm(account_forms.LoginForm):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["login"].label = _("Adresse électronique")
+        self.fields["password"].label = _("Mot de passe")
+        self.fields["password"].help_text = ""  # the page has its own link
+        for field in self.fields.values():
+            field.widget.attrs.pop("placeholder", None)
+
+
 class SignupForm(account_forms.SignupForm):
     """allauth's, with the person's name as it will stand in conventions."""
 
@@ -36,6 +46,8 @@ class SignupForm(account_forms.SignupForm):
         self.fields["password1"].label = _("Mot de passe")
         self.fields["password1"].help_text = _("Douze signes au moins ; une phrase fait très bien l'affaire.")
         self.fields["password2"].label = _("Mot de passe, une seconde fois")
+        for field in self.fields.values():  # a label says it; a placeholder that repeats it is noise
+            field.widget.attrs.pop("placeholder", None)
 
 
 class _SpentOnce:

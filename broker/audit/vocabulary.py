@@ -18,6 +18,7 @@ ACTS = frozenset(
         "user.signup",
         "user.sign_in",
         "user.second_factor",
+        "user.password",
         "organisation.create",
         "membership.add",
         "membership.end",

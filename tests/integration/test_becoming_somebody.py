@@ -8,6 +8,7 @@ import pytest
 from django.core import mail
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from broker import clock
@@ -255,6 +256,45 @@ def test_a_mandate_that_has_ended_represents_nobody(startup, julie):
     answer = signed_in(julie).post(reverse("organisation-detail"), {"email": "x@exemple.fr"})
 
     assert answer.status_code == 403
+
+
+def test_the_organisation_s_page_asks_as_many_questions_for_thirty_members(startup, julie):
+    browser = signed_in(julie)
+    with CaptureQueriesContext(connection) as alone:
+        browser.get(reverse("organisation-detail"))
+    for _ in range(30):
+        factories.user(organisation=startup)
+
+    with CaptureQueriesContext(connection) as crowded:
+        page = browser.get(reverse("organisation-detail"))
+
+    assert len(crowded) == len(alone)
+    assert page.content.decode().count("@exemple.fr</td>") == 25
+
+
+def test_a_changed_password_is_an_event_and_keeps_the_second_factor(julie):
+    browser = signed_in(julie)
+    changed = {"oldpassword": "un mot de passe long", "password1": PASSWORD, "password2": PASSWORD}
+
+    answer = browser.post(reverse("account_change_password"), changed)
+
+    assert answer.status_code == 302
+    assert events("user.password") == [("allow", "mfa")]
+    assert browser.get(reverse("organisation-detail")).status_code == 200
+
+
+def test_a_forgotten_password_is_replaced_by_a_mailed_code_and_opens_nothing_alone(julie):
+    signed_in(julie)
+    browser = Client()
+    browser.post(reverse("account_reset_password"), {"email": julie.email})
+    browser.post(reverse("account_confirm_password_reset_code"), {"code": code_in(mail.outbox[-1])})
+
+    browser.post(reverse("account_complete_password_reset"), {"password1": PASSWORD, "password2": PASSWORD})
+
+    julie.refresh_from_db()
+    assert julie.check_password(PASSWORD)
+    assert [out for out, _ in events("user.password")] == ["allow"]
+    assert browser.get(reverse("organisation-detail")).status_code == 302
 
 
 def declared(browser, **changes):

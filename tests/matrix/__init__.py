@@ -24,7 +24,7 @@ from tests.actors import ACTORS, World
 ALLAUTH = frozenset(
     {
         "account_change_password", "account_complete_password_reset", "account_confirm_login_code",
-        "account_confirm_password_reset_code", "account_email", "account_email_verification_sent", "account_inactive",
+        "account_confirm_password_reset_code", "account_email_verification_sent", "account_inactive",
         "account_login", "account_logout", "account_password_reset_completed", "account_reauthenticate",
         "account_reset_password", "account_set_password", "account_signup", "mfa_authenticate", "mfa_deactivate_totp",
         "mfa_download_recovery_codes", "mfa_generate_recovery_codes", "mfa_index", "mfa_reauthenticate",

@@ -5,6 +5,8 @@ from tests.matrix import everybody, only, signed_in
 ROUTES = {
     "second-factor": signed_in(200),
     "POST second-factor": signed_in(422),
+    "account_email": signed_in(403),
+    "POST account_email": signed_in(403),
     # Everybody of the matrix has an application already, so enrolment sends them on.
     "mfa_activate_totp": signed_in(302),
     "organisation-detail": signed_in(200),

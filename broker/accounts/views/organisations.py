@@ -2,12 +2,13 @@
 
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db.models import Prefetch
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
 from broker.accounts import actions, permissions
 from broker.accounts.forms import MemberForm, OrganisationForm
-from broker.accounts.models import Membership, SecureEnvironment
+from broker.accounts.models import Membership, SecureEnvironment, User
 
 PER_PAGE = 25
 
@@ -35,11 +36,12 @@ def detail(request):
         made = actions.add_member(organisation, by=request.user, email=form.cleaned_data["email"])
         messages.success(request, _("%(name)s est maintenant membre.") % {"name": made.user})
         return redirect("organisation-detail")
+    current = Membership.objects.current().filter(organisation=organisation).order_by("role")
     members = (
-        Membership.objects.current()
-        .filter(organisation=organisation)
-        .select_related("user")
-        .order_by("user__full_name", "role", "pk")
+        User.objects.filter(memberships__in=current)
+        .distinct()
+        .order_by("full_name", "pk")
+        .prefetch_related(Prefetch("memberships", queryset=current, to_attr="here"))
     )
     return render(
         request,

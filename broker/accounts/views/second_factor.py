@@ -3,9 +3,11 @@
 from allauth.mfa.totp.views import ActivateTOTPView
 from django.shortcuts import redirect, render, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 
 from broker.accounts import second_factor
 from broker.accounts.forms import SecondFactorForm
+from broker.errors import NotAllowed
 
 
 class ActivateTOTP(ActivateTOTPView):
@@ -30,6 +32,11 @@ def give_again(request):
         return redirect(_next(request))
     facts = {"form": form, "next": _next(request), "given_at": second_factor.at(request)}
     return render(request, "accounts/second_factor.html", facts, status=422 if form.is_bound else 200)
+
+
+def address_is_kept(request):
+    """allauth's page of addresses is not offered: the address is what conventions and the log know a person by."""
+    raise NotAllowed(_("L'adresse d'un compte ne se change pas : vos signatures et le journal la connaissent."))
 
 
 def _next(request) -> str:
