@@ -7,7 +7,7 @@ from broker.audit.actor import SYSTEM
 from tests import factories
 from tests.functional.conftest import fits
 
-PUBLIC = ["/", "/et-moi/", "/compte/login/", "/compte/signup/", "/composants/"]
+PUBLIC = ["/", "/et-moi/", "/zones/", "/catalogue/", "/registre/", "/compte/login/", "/compte/signup/", "/composants/"]
 LOOKS = [("phone", "light"), ("desktop", "dark")]
 
 
