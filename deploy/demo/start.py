@@ -242,7 +242,7 @@ class Told:
     """What the telling thread leaves to the main one."""
 
     failed: str = ""
-    done: bool = False
+    over: bool = False  # the teller stops the processes; else a death or a signal did
 
 
 def tell(demo: Demo, asked, told: Told, stopping: threading.Event) -> None:
@@ -269,8 +269,6 @@ def tell(demo: Demo, asked, told: Told, stopping: threading.Event) -> None:
     except Exception as error:
         told.failed = f"{type(error).__name__}: {error}"
         raise
-    finally:
-        told.done = True
 
 
 def serve(asked) -> int:
@@ -303,38 +301,37 @@ def watch(demo: Demo, cluster: Cluster, log: Log, asked) -> int:
             if stopping.wait(0.1):
                 return
         tell(demo, asked, told, stopping)
-        if told.failed and not stopping.is_set():
+        if stopping.is_set():
+            return
+        if told.failed:
             say(f"\nterrain : {told.failed}")
         elif not asked.once:
             say("\n" + cast_table(demo))
             say(f"\nLe second facteur de chacun : {demo.site}/demo/\nLe site : {demo.site}   (Ctrl-C arrête tout)")
-        if (asked.once or told.failed) and not stopping.is_set():
-            manager.terminate()
+            return
+        told.over = True
+        manager.terminate()
 
-    teller = threading.Thread(target=beside, name="teller", daemon=True)
-    teller.start()
-    asked_to_stop = False
+    threading.Thread(target=beside, name="teller", daemon=True).start()
     try:
         manager.loop()
     finally:
-        asked_to_stop = manager.returncode in (130, 143)
         stopping.set()
-    finished = told.done and not told.failed
-    if asked.once or told.failed:
-        return 0 if finished and not asked_to_stop else 1
-    if asked_to_stop:
+    if told.over:
+        return 1 if told.failed else 0
+    if manager.returncode in (130, 143):  # somebody asked: with --once the story is then not told to its end
         say("Tout est arrêté.")
-        return 0
-    return 1 if _blame(manager, log) else 0
+        return int(manager.returncode) if asked.once else 0
+    _blame(manager, log)
+    return 1
 
 
-def _blame(manager: Manager, log: Log) -> str:
+def _blame(manager: Manager, log: Log) -> None:
     """Say which process stopped first, with its last words."""
     said = [line for line in log.tails.get("system", []) if "stopped (rc=" in line]
     first = said[0].split()[0] if said else "?"
     last = "\n  ".join(log.tails.get(first, ["(rien)"])[-12:])
     say(f"\nterrain : le processus {first} s'est arrêté, donc tout s'arrête. Ses derniers mots :\n  {last}")
-    return first
 
 
 def main() -> int:
