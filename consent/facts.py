@@ -1,9 +1,9 @@
 """Gathers the case of one decision: few queries, none of which grows with rows; the gate itself asks nothing.
 
 The policy epoch is read first, the facts after it: a fact that changes in between raises the epoch, so that
-`consent.record` sees the difference. The registry and the register of objections are tables of this very database,
-not copies of somebody else's: their age is nought, and `synced_at` is the time of the case. They become real ages the
-day a zone's worker keeps its own copy.
+`consent.record` sees the difference. The registry is a table of this very database, not a
+copy of somebody else's: its age is nought, and `synced_at` is the time of the case until a zone keeps its own copy.
+The register of objections is whole up to the oldest sealed request that the worker has yet to open.
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,6 +30,7 @@ from consent.models import (
     QuotaUse,
     Signature,
 )
+from consent.oppositions import synced_at
 from zones.models import Dataset, DatasetVersion, Domain, Zone
 
 PLATFORM = ("platform", "terrain")  # the scope of a switch that cuts everything
@@ -103,7 +104,7 @@ def case(
             standing_published_at=row.offer.notice_published_at,
             offer_is_unchanged=True,  # a convention holds no terms of its own: it is one version of an offer
         ),
-        oppositions_synced_at=now,
+        oppositions_synced_at=synced_at(row.zone_id, now),
         environment=_environment(row.environment),
         key=_key(row.pk),
         quota=quota(row, action, by=by, object_ref=object_ref, first_byte=first_byte, now=now),

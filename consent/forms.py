@@ -10,7 +10,7 @@ from consent import checks, treatments
 from consent.domains import HEALTH, PERSONAL
 from consent.models import Application, DeliveryMode, ModelsFate, PurposeKind
 from consent.words import BASES, CONDITIONS, PURPOSES
-from zones.models import ColumnRole, Domain, Zone
+from zones.models import ColumnRole, Dataset, Domain, Zone
 
 DAY = {"type": "date"}
 CODE = {"inputmode": "numeric", "autocomplete": "one-time-code", "maxlength": "6"}
@@ -314,3 +314,35 @@ class PersonForm(forms.Form):
             .distinct()
             .order_by("full_name", "pk")
         )
+
+
+class OppositionForm(forms.Form):
+    """A person says no. The identifier is sealed as soon as it is read; a page that failed never shows it again."""
+
+    local_id = forms.CharField(
+        label=_("Numéro de la personne dans votre établissement"),
+        max_length=120,
+        help_text=_(
+            "Celui des données, par exemple le numéro de patient. Il est scellé aussitôt et n'est gardé nulle part."
+        ),
+        widget=forms.TextInput({"autocomplete": "off", "spellcheck": "false"}),
+    )
+    dataset = forms.ModelChoiceField(
+        Dataset.objects.none(), label=_("Ce que la personne refuse"), required=False,
+        empty_label=_("Toute réutilisation des données de la zone"),
+    )  # fmt: skip
+    identity_checked = forms.BooleanField(
+        label=_("J'ai vérifié l'identité de la personne, ou de qui la représente"),
+        error_messages={"required": _("Vérifiez d'abord l'identité : sans cela, l'opposition n'est pas prise.")},
+    )
+
+    def __init__(self, *args, zone, **facts):
+        super().__init__(*args, **facts)
+        self.fields["dataset"].queryset = Dataset.objects.filter(zone=zone, is_personal=True)
+
+    def clean(self):
+        said = super().clean()
+        if self.errors:  # a refused form is shown again without what must not be written twice
+            self.data = {**self.data.dict(), "local_id": ""}
+        said.pop("identity_checked", None)
+        return said

@@ -1,8 +1,10 @@
 """What the public notice of a convention says, from the facts of the convention itself (legal-gate, section 8)."""
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from broker.accounts.models import Organisation
+from consent.words import BASES, CONDITIONS, purpose_label
 
 REQUIRED = (
     "experimenter",
@@ -18,20 +20,17 @@ REQUIRED = (
     "dpo",
 )
 
-# Purposes in words that an inhabitant understands; a code that is not here is shown as it stands.
-PURPOSES = {
-    "diagnosis_support_rnd": "mettre au point une aide au diagnostic",
-    "care_organisation_rnd": "mieux organiser les soins",
-    "traffic_rnd": "étudier et prévoir la circulation",
-    "driving_rnd": "mettre au point un véhicule autonome",
-}
-BASES = {
-    "consent": "l'accord de chaque personne (RGPD, art. 6(1)(a))",
-    "contract": "un contrat (RGPD, art. 6(1)(b))",
-    "legal_obligation": "une obligation légale (RGPD, art. 6(1)(c))",
-    "vital_interests": "les intérêts vitaux (RGPD, art. 6(1)(d))",
-    "public_task": "une mission d'intérêt public (RGPD, art. 6(1)(e))",
-    "legitimate_interests": "l'intérêt légitime (RGPD, art. 6(1)(f))",
+LABELS = {
+    "experimenter": gettext_lazy("Qui expérimente"),
+    "operator": gettext_lazy("Qui l'a permis"),
+    "what": gettext_lazy("Quelles données"),
+    "purpose": gettext_lazy("Pourquoi"),
+    "basis": gettext_lazy("Sur quelle base"),
+    "until": gettext_lazy("Jusqu'au"),
+    "place": gettext_lazy("Où elles sont traitées"),
+    "rights": gettext_lazy("Vos droits"),
+    "contact": gettext_lazy("À qui écrire"),
+    "dpo": gettext_lazy("Délégué à la protection des données"),
 }
 
 
@@ -42,16 +41,16 @@ def fields(convention, columns) -> dict[str, str]:
     operator, offer, dataset, environment and application already loaded, so that nothing is asked of the database.
     """
     dataset, zone, application = convention.offer.dataset, convention.zone, convention.application
-    basis = BASES.get(application.basis_article_6, application.basis_article_6)
+    basis = str(BASES.get(application.basis_article_6, application.basis_article_6))
     if basis and application.basis_article_9:
-        basis += f" ; RGPD, art. {application.basis_article_9}"
+        basis += f" ; {CONDITIONS.get(application.basis_article_9, application.basis_article_9)}"
     environment = convention.environment
     return {
         "experimenter": _named(convention.organisation),
         "operator": _named(zone.operator),
         "what": dataset.title,
         "columns": ", ".join(c.column.description or c.column.name for c in columns),
-        "purpose": PURPOSES.get(convention.purpose_code, convention.purpose_code),
+        "purpose": purpose_label(convention.purpose_code),
         "basis": basis,
         "until": f"{convention.ends_on:%d/%m/%Y}",
         "place": f"{environment.host} ({environment.country})" if environment.host else "",

@@ -5,6 +5,7 @@ from django.utils.translation import gettext as _
 from broker.accounts.grants import may
 from broker.accounts.models import Organisation, Role
 from broker.errors import NotAllowed
+from zones import permissions as zones_permissions
 
 
 def can(require, *args, **facts) -> bool:
@@ -59,3 +60,11 @@ def require_suspender(user, zone) -> None:
     """The operator's officers, its DPO, or the head of service: doubt does not wait for two persons."""
     if not any(may(user, f"zones.{role}", zone) for role in ("operate", "advise", "steward")):
         raise NotAllowed(_("La suspension revient à l'opérateur de %s, à son DPO ou au responsable de service.") % zone)
+
+
+def require_intake(user, zone) -> None:
+    """Whoever meets the persons: service, DPO, operator. They identify the person; the platform does not."""
+    if not zones_permissions.may(user, "take_opposition", zone):
+        raise NotAllowed(
+            _("Une opposition se reçoit à l'accueil de %s : par le service, le DPO ou l'opérateur.") % zone
+        )

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from consent.views import application, convention, offer, registry
+from consent.views import application, convention, offer, registry, subjects
 
 urlpatterns = [
     path("registre/", registry.list_, name="registry-list"),
@@ -20,6 +20,8 @@ urlpatterns = [
     path("offres/<int:pk>/simuler/", application.simulate, name="offer-simulate"),
     path("offres/<int:pk>/demander/", application.create, name="application-create"),
     path("licence-commerciale/", application.commercial_licence, name="commercial-licence"),
+    path("zones/<slug:slug>/oppositions/nouvelle/", subjects.opposition_create, name="opposition-create"),
+    path("notices/<str:ref>/", subjects.convention_notice, name="convention-notice"),
     path("conventions/", convention.list_, name="convention-list"),
     path("conventions/<str:ref>/", convention.detail, name="convention-detail"),
     path("conventions/<str:ref>/document.pdf", convention.pdf, name="convention-pdf"),

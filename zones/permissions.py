@@ -22,6 +22,7 @@ ROLES_OF = {  # legal-gate, section 2: O is "operate", H "steward", D "advise", 
     "add_version": ("operate", "steward"),
     "set_roles": ("steward",),
     "publish_dataset": ("operate", "steward"),
+    "take_opposition": ("operate", "steward", "advise"),
     "see_profile": STAFF_ROLES,
 }
 

@@ -99,6 +99,7 @@ ACTS = frozenset(
         "person.end",
         "notice.publish",
         "notice.withdraw",
+        "opposition.receive",
         "opposition.record",
         "opposition.withdraw",
         "consent.record",

@@ -6,8 +6,9 @@ import psycopg
 import pytest
 from django.db import connection, transaction
 
+from broker import clock
 from broker.errors import Refused
-from consent.models import GateDecision, QuotaUse
+from consent.models import GateDecision, Opposition, QuotaUse
 from consent.record import decide
 from tests import factories, postgres
 from tests.integration.test_gate_record import a_convention, asked, refused_by
@@ -123,3 +124,25 @@ def test_a_case_can_be_erased_and_never_written_again(committed, role):
 
     kept = GateDecision.objects.get()
     assert kept.case is None and kept.case_sha256
+
+
+@pytest.mark.parametrize("role", ["terrain_app", "terrain_owner"])
+def test_neither_the_application_nor_the_owner_moves_or_removes_an_opposition(committed, role):
+    zone = factories.zone()
+    Opposition.objects.create(
+        zone=zone, token=bytes(32), receipt="r1", recorded_by=factories.user(), effective_at=clock.now()
+    )
+    attacks = [
+        "UPDATE consent_opposition SET token = decode(repeat('ff', 32), 'hex')",
+        "UPDATE consent_opposition SET effective_at = now() + interval '1 year'",
+        "DELETE FROM consent_opposition",
+        "TRUNCATE consent_opposition",
+    ]
+
+    with psycopg.connect(postgres.cluster().url(role, committed), autocommit=True) as intruder:
+        for attack in attacks:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                intruder.execute(attack)
+        intruder.execute("UPDATE consent_opposition SET withdrawn_at = now()")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            intruder.execute("UPDATE consent_opposition SET withdrawn_at = NULL")
