@@ -4,6 +4,7 @@
 it is a 500 that someone reads.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -22,6 +23,8 @@ class TerrainError(Exception):
 
     status = 400
     reasons: tuple[Reason, ...] = ()
+    # What outlives the rollback of the verb that raised it (audit.actions): a wrong code stays counted.
+    afterwards: tuple[Callable[[], None], ...] = ()
 
     def __init__(self, message: str = "", *, reasons: tuple[Reason, ...] = ()):
         super().__init__(message or " ".join(reason.message for reason in reasons))

@@ -50,7 +50,7 @@ class SignupForm(account_forms.SignupForm):
             field.widget.attrs.pop("placeholder", None)
 
 
-class _SpentOnce:
+class _SpentOnce(mfa_forms.BaseAuthenticateForm):
     """A code is refused for as long as it would still be accepted, not for thirty seconds only; a refusal is told."""
 
     def clean_code(self):
@@ -205,7 +205,7 @@ class ClockForm(forms.Form):
     hours = forms.IntegerField(label=_("Heures"), min_value=0, max_value=23, initial=0)
 
     def clean(self):
-        facts = super().clean()
+        facts = super().clean() or {}
         if not self.errors and facts["days"] == facts["hours"] == 0:
             raise forms.ValidationError(_("Avancez d'une heure au moins."))
         return facts

@@ -49,7 +49,10 @@ def enrol(user, secret: str) -> Authenticator:
 
 def code_at(user, unix_time: float) -> str:
     """The code of `user`'s authenticator at a time: for the demo's page of the cast, and tests."""
-    secret = decrypt(authenticator_of(user).data["secret"])
+    authenticator = authenticator_of(user)
+    if authenticator is None:
+        raise LookupError(f"{user} has no TOTP application")
+    secret = decrypt(authenticator.data["secret"])
     return format_hotp_value(hotp_value(secret, int(unix_time) // mfa_settings.TOTP_PERIOD))
 
 

@@ -44,7 +44,7 @@ def recorded(act: str):
             try:
                 with transaction.atomic():
                     result = verb(*args, by=by, **facts)
-                    record(act, by=by, **_draft.get())
+                    record(act, by=by, **(_draft.get() or {}))
                     return result
             except Exception as error:
                 if not outermost:

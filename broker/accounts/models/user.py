@@ -9,7 +9,7 @@ from broker import clock
 from broker.audit.actor import Actor
 
 
-class UserManager(BaseUserManager):
+class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **facts):
         user = self.model(email=self.normalize_email(email), **facts)
         user.set_password(password)
