@@ -198,9 +198,9 @@ def stream(release: Release, permit, delivery, *, by, first_byte: int) -> Iterat
                         outcome = "cut"
                         raise Cut
                     since, looked = 0, time.monotonic()
-                yield piece
                 sent += len(piece)
                 since += len(piece)
+                yield piece
         outcome = "complete"
     finally:
         deliveries.end(delivery, by=by, bytes_sent=sent, outcome=outcome, at=clock.now())

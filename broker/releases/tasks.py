@@ -90,7 +90,7 @@ def _build(release: Release) -> Release:
     try:
         job, mark = _job(release, scratch)
         actions.report_progress(release, _("Ouverture de la source"), 2)
-        with sources.clear_copy(release.dataset_version) as path:
+        with sources.clear_copy(release.dataset_version, covered_by="data.build") as path:
             result = run_engine(
                 {**job, "source": str(path)}, scratch,
                 lambda line: actions.report_progress(release, line["step"], line["percent"]),

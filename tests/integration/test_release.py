@@ -1,0 +1,234 @@
+"""A release of real stays, from the request to its bytes: built by the real engine, judged by the second program."""
+
+import hashlib
+import hmac
+
+import pytest
+from django.conf import settings
+from django.test import Client, override_settings
+
+from broker import clock
+from broker.accounts import machines
+from broker.accounts.models import MachineCredential
+from broker.epoch.actions import raise_epoch
+from broker.errors import BadInput, Refused
+from broker.keys.store import KeyStore
+from broker.releases import actions, store, tasks
+from broker.releases.models import Delivery, Release, TraceEntry
+from consent.models import GateDecision, Opposition
+from tests import factories, releasing
+from tests.recompute import recompute
+
+
+@pytest.fixture
+def stays(fresh_database, django_db_blocker, tmp_path):
+    """A convention on a cut of the real stays, in a database where rows are really committed."""
+    (tmp_path / "keys").mkdir(mode=0o700)
+    with (
+        django_db_blocker.unblock(),
+        override_settings(
+            KEY_STORE=str(tmp_path / "keys"), SOURCES=tmp_path / "sources", RELEASES=tmp_path / "releases",
+            SCRATCH=tmp_path / "scratch",
+        ),
+    ):  # fmt: skip
+        yield releasing.convention_on_stays(tmp_path)
+
+
+def object_(ready, local_id: str) -> None:
+    """The patient `local_id` objects, as the desk records it."""
+    zone = ready.convention.zone
+    key = KeyStore(settings.KEY_STORE).open("token", f"zone:{zone.pk}")
+    Opposition.objects.create(
+        zone=zone, token=hmac.digest(key, local_id.encode(), "sha256"), receipt=f"R{local_id}",
+        recorded_by=factories.user(), effective_at=clock.now(),
+    )  # fmt: skip
+
+
+def credential_of(ready) -> str:
+    secret = machines.new_secret()
+    MachineCredential.objects.create(
+        environment=ready.convention.environment, name="extraction", secret_sha256=machines.digest_of(secret),
+        created_by=ready.person,
+    )  # fmt: skip
+    return f"{machines.SCHEME} {secret}"
+
+
+def pull(order, secret: str, **headers):
+    with override_settings(ROOT_URLCONF="broker.releases.delivery_urls"):
+        return Client().get(f"/ordres/{order.pk}/", headers={"Authorization": secret, **headers})
+
+
+def test_a_release_is_what_the_second_program_recomputes(stays):
+    object_(stays, "8222157")
+    object_(stays, "86047875")
+
+    release = releasing.built(stays)
+
+    assert release.status == "ready", release.problem
+    assert recompute(stays.inputs(release)).failed == []
+    assert release.dropped["opposed"] > 0 and release.dropped["minor"] > 0
+    assert release.k_min >= 5
+    assert TraceEntry.objects.filter(release=release).count() == release.subjects_out
+    owed = set(actions.obligations_of(release.decision))
+    assert {"apply_profile", "exclude_opposed_subjects", "exclude_minors", "generalise_or_suppress"} < owed
+    assert set(release.receipts.filter(is_done=True).values_list("obligation", flat=True)) == owed
+    assert not list(settings.SCRATCH.iterdir()), "scratch holds clear identifiers and must be gone"
+
+
+def test_the_same_recipe_gives_the_same_clear_bytes_but_for_its_own_number(stays):
+    first, second = releasing.built(stays), releasing.built(stays)
+
+    with_marks = [stays.inputs(release).clear for release in (first, second)]
+    rows = [clear.replace(str(r.pk).encode(), b"") for clear, r in zip(with_marks, (first, second), strict=True)]
+    assert rows[0] == rows[1]
+    assert first.recipe_sha256 == second.recipe_sha256
+
+
+def test_a_refused_request_makes_no_release_and_is_recorded_with_every_reason(stays):
+    stays.convention.status = "suspended"
+    stays.convention.save(update_fields=["status"])
+
+    with pytest.raises(Refused) as refused:
+        stays.ask()
+
+    assert "G10" in [reason.code for reason in refused.value.reasons]
+    assert not Release.objects.exists()
+    assert GateDecision.objects.get().effect == "deny"
+
+
+def test_a_column_outside_the_offer_is_refused_before_the_gate(stays):
+    with pytest.raises(BadInput, match="weight"):
+        stays.ask(["age", "weight"])
+
+
+def test_reinforced_sensitivity_without_its_approval_never_leaves(stays):
+    release = releasing.built(stays, [*releasing.ASKED, "race"])
+
+    assert release.status == "ready", release.problem
+    assert {c["name"]: c["treatment"]["kind"] for c in release.recipe["columns"]}["race"] == "drop"
+    assert recompute(stays.inputs(release)).failed == []
+
+
+def test_a_build_that_cannot_reach_k_says_how_to_mend_it(stays):
+    stays.convention.offer.columns.filter(column__name="num_lab_procedures").update(treatment={"kind": "category"})
+    stays.convention.offer.columns.filter(column__name="num_medications").update(treatment={"kind": "category"})
+    for name in ("num_lab_procedures", "num_medications"):
+        column = stays.convention.offer.dataset.columns.get(name=name)
+        column.role = "quasi_identifier"
+        column.save(update_fields=["role"])
+
+    release = releasing.built(stays)
+
+    assert release.status == "failed"
+    assert "Réduisez la précision" in release.problem
+    assert release.stored_as == "" and not list((settings.RELEASES / "experimental").iterdir())
+
+
+def test_a_worker_killed_during_a_build_leaves_nothing_and_the_next_attempt_succeeds(stays):
+    release = actions.begin(stays.ask(), by=actions.WORKER)
+    store.attempt_path(release).write_bytes(b"half")
+    (settings.SCRATCH / "build-left").mkdir(parents=True)
+
+    tasks.build(release)
+
+    release.refresh_from_db()
+    assert (release.status, release.attempt) == ("ready", 2)
+    assert [path.name for path in (settings.RELEASES / "experimental").iterdir()] == [release.stored_as]
+    assert not (settings.SCRATCH / "build-left").exists()
+
+
+def test_an_attempt_that_was_overtaken_cannot_finish(stays):
+    old = actions.begin(stays.ask(), by=actions.WORKER)
+    actions.begin(old, by=actions.WORKER)
+
+    with pytest.raises(Exception, match="autre tentative"):
+        actions.finish(old, by=actions.WORKER, result={}, mark="", tokens=b"", stored_as="x")
+
+
+def test_an_environment_pulls_once_with_an_order_and_its_bytes_open(stays):
+    release, secret = releasing.built(stays), credential_of(stays)
+    order = actions.give_order(release, by=stays.person, second_factor_at=clock.now())
+
+    answer = pull(order, secret)
+    received = b"".join(answer.streaming_content)
+    again = pull(order, secret)
+
+    assert answer.status_code == 200
+    assert hashlib.sha256(received).hexdigest() == release.sha256 == answer["ETag"].strip('"')
+    assert (again.status_code, again["Content-Type"]) == (403, "application/problem+json")
+    delivery = Delivery.objects.get()
+    assert (delivery.outcome, delivery.bytes_sent) == ("complete", len(received))
+    assert delivery.decision.action == "release_download"
+
+
+def test_without_an_order_of_its_own_environment_a_credential_gets_nothing(stays):
+    release = releasing.built(stays)
+    secret = credential_of(stays)
+    order = actions.give_order(release, by=stays.person, second_factor_at=clock.now())
+    other = factories.environment()
+    stranger = machines.new_secret()
+    MachineCredential.objects.create(
+        environment=other, name="autre", secret_sha256=machines.digest_of(stranger), created_by=factories.user()
+    )
+
+    assert pull(order, f"{machines.SCHEME} {stranger}").status_code == 403
+    assert pull(order, "Terrain-Machine " + "x" * 43).status_code == 401
+    assert not Delivery.objects.exists()
+    assert pull(order, secret).status_code == 200
+
+
+def test_an_interrupted_download_goes_on_by_range_with_the_same_order(stays):
+    release, secret = releasing.built(stays), credential_of(stays)
+    order = actions.give_order(release, by=stays.person, second_factor_at=clock.now())
+    first = pull(order, secret)
+    begun = next(iter(first.streaming_content))
+    first.close()
+
+    rest = pull(order, secret, Range=f"bytes={len(begun)}-")
+
+    assert rest.status_code == 206
+    assert hashlib.sha256(begun + b"".join(rest.streaming_content)).hexdigest() == release.sha256
+
+
+def test_a_stream_is_cut_when_access_ends_and_sends_nothing_more(stays, monkeypatch):
+    from broker.releases import delivery
+
+    monkeypatch.setattr(delivery, "CHECK_BYTES", 64 * 1024)
+    release, secret = releasing.built(stays), credential_of(stays)
+    order = actions.give_order(release, by=stays.person, second_factor_at=clock.now())
+    answer = pull(order, secret)
+    pieces = iter(answer.streaming_content)
+    sent = len(next(pieces))
+
+    raise_epoch(("convention", str(stays.convention.pk)))
+
+    with pytest.raises(delivery.Cut):
+        next(pieces)
+    answer.close()
+    ended = Delivery.objects.get()
+    assert (ended.outcome, ended.bytes_sent) == ("cut", sent)
+    assert sent < release.size
+
+
+def test_an_objection_after_the_build_refuses_the_release_that_holds_the_person(stays):
+    release, secret = releasing.built(stays), credential_of(stays)
+    order = actions.give_order(release, by=stays.person, second_factor_at=clock.now())
+    object_(stays, "2278392")  # nobody's number: not in the file
+
+    untouched = pull(order, secret)
+    b"".join(untouched.streaming_content)
+    object_(stays, "82442376")
+    order = actions.give_order(release, by=stays.person, second_factor_at=clock.now())
+    refused = pull(order, secret)
+
+    assert untouched.status_code == 200
+    assert refused.status_code == 403
+    assert [reason["code"] for reason in refused.json()["reasons"]] == ["G26"]
+
+
+def test_nothing_but_a_recorded_permit_opens_a_stored_release(stays):
+    release = releasing.built(stays)
+
+    for forged in (release, release.decision, None, object()):
+        with pytest.raises(TypeError):
+            store.open(forged)
