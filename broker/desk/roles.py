@@ -8,13 +8,14 @@ from broker.accounts.desk import Task
 from broker.accounts.grants import held
 from broker.accounts.models import Organisation, Role
 from broker.desk import path
+from broker.releases import desk as releases_desk
 from broker.releases.models import Release
 from consent import desk as consent_desk
 from consent.models import Convention, RegistryEntry
 from zones import desk as zones_desk
 from zones.models import Dataset, Zone
 
-PROVIDERS = (zones_desk.waiting_for, consent_desk.waiting_for)
+PROVIDERS = (zones_desk.waiting_for, consent_desk.waiting_for, releases_desk.waiting_for)
 LIMIT = 10  # lines of one list on a desk; the full list is one link away
 ZONE_ROLES = ("operate", "steward", "advise", "audit")
 
