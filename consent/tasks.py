@@ -1,34 +1,71 @@
-"""Jobs of the worker that holds the zone's keys. A job's arguments never hold a local identifier."""
+"""Jobs of this room: the seal of a signed convention, and writing down what time has already ended.
 
-import pyrage
-from django.views.decorators.debug import sensitive_variables
-from procrastinate import RetryStrategy
+Validity is computed when it is read: these jobs only make the stored states say what is true, and a late one never
+lengthens an access.
+"""
+
+from pathlib import Path
+
+from django.conf import settings
 from procrastinate.contrib.django import app
 
-from broker.keys import subject
-from broker.keys.models import DataKey
-from broker.keys.store import KeyStore
-from consent import oppositions
-from consent.models import SealedRequest
+from broker import clock
+from broker.audit.actions import describe, recorded
+from broker.audit.actor import SYSTEM
+from consent.models import Convention, RegistryEntry, SealedDocument
+
+EACH_TIME = 200  # rows a run, so that a run stays short; the next hour goes on
 
 
-@app.task(
-    name="consent.tasks.record_sealed_request",
-    queue="subjects",
-    retry=RetryStrategy(max_attempts=8, exponential_wait=2),  # a key store being mounted: about four minutes in all
-)
-def record_sealed_request(request_id: int) -> None:
-    """Open one sealed request, keep the subject's token, forget the rest. Run again, it does nothing."""
-    request = SealedRequest.objects.filter(pk=request_id).first()
-    if request is not None:
-        oppositions.record(request.pk, token=_token(request))
+@app.task(name="consent.tasks.seal_convention", queue="keys")
+def seal_convention(convention_id: int) -> None:
+    """Seal the signed document, once. A platform without a seal key leaves the convention signed and unsealed."""
+    from consent import seal
+
+    if not seal.is_configured():
+        return
+    convention = Convention.objects.select_related("zone", "organisation").get(pk=convention_id)
+    document = convention.documents.order_by("-number").first()
+    if SealedDocument.objects.filter(document=document).exists():
+        return
+    evidence = seal.evidence_of(convention, document)
+    made = seal.seal(bytes(document.pdf), evidence, signer=seal.load(Path(settings.SEAL_KEY)), tsa_url=settings.TSA_URL)
+    _keep(convention, document, made, by=SYSTEM)
 
 
-@sensitive_variables()
-def _token(request: SealedRequest) -> bytes:
-    """HMAC-SHA-256 of the local identifier under the zone's key. The identifier lives in this frame alone."""
-    store, ref = KeyStore(), f"zone:{request.zone_id}"
-    secret = store.open(DataKey.Purpose.SOURCE, ref, covered_by="opposition.record").decode()
-    identity = pyrage.x25519.Identity.from_str(secret)
-    local_id = pyrage.decrypt(bytes(request.sealed), [identity]).decode()
-    return subject.token(store.open(DataKey.Purpose.TOKEN, ref, covered_by="opposition.record"), local_id)
+@recorded("convention.seal")
+def _keep(convention, document, made, *, by) -> None:
+    Convention.objects.select_for_update(of=("self",)).get(pk=convention.pk)
+    if SealedDocument.objects.filter(document=document).exists():
+        return
+    SealedDocument.objects.create(
+        document=document, pdf=made.pdf, sha256=made.sha256, certificate_sha256=made.certificate_sha256,
+        has_time_stamp=made.has_time_stamp,
+    )  # fmt: skip
+    describe(
+        obj=convention, zone=convention.zone.reference, org=convention.organisation, conv=convention.reference,
+        detail={"sha256": made.sha256, "signed_sha256": document.sha256, "time_stamp": made.has_time_stamp},
+    )  # fmt: skip
+
+
+@app.periodic(cron="5 * * * *")
+@app.task(name="consent.tasks.end_what_has_ended", queue="clock", queueing_lock="consent.end_what_has_ended")
+def end_what_has_ended(timestamp: int) -> None:
+    """Write down the ends that time brought: conventions, signatures not given, accreditations, silent requests."""
+    from consent.transitions import convention, registry
+
+    today, now = clock.today(), clock.now()
+    S, E = Convention.Status, RegistryEntry.Status  # noqa: N806  short names of the states
+    over = Convention.objects.filter(status__in=(S.ACTIVE, S.SUSPENDED), ends_on__lt=today)
+    for row in over[:EACH_TIME]:
+        convention.expire(row, by=SYSTEM)
+    unsigned = Convention.objects.filter(status=S.SIGNING, created_at__lt=now - convention.SIGNING_TIME)
+    for row in unsigned[:EACH_TIME]:
+        if convention.last_day_to_sign(row) < today:
+            convention.lapse(row, by=SYSTEM)
+    ended = RegistryEntry.objects.filter(status=E.ACCREDITED).exclude(accreditations__period__endswith__gt=today)
+    for entry in ended[:EACH_TIME]:
+        registry.expire(entry, by=SYSTEM)
+    silent = RegistryEntry.objects.filter(status=E.INCOMPLETE, submitted_at__lte=now - registry.SILENCE)
+    for entry in silent[:EACH_TIME]:
+        registry.lapse(entry, by=SYSTEM)

@@ -67,6 +67,8 @@ ACTS = frozenset(
         "registry.complete",
         "registry.extend",
         "registry.renew",
+        "registry.expire",
+        "registry.abandon",
         "offer.draft",
         "offer.submit",
         "offer.review",

@@ -6,7 +6,7 @@ late job never lengthens an access.
 
 from datetime import timedelta
 
-from django.db import connection, transaction
+from django.db import connection
 from django.utils.translation import gettext as _
 
 from broker import clock
@@ -18,7 +18,7 @@ from broker.audit.actor import SYSTEM
 from broker.epoch.actions import raise_epoch
 from broker.errors import BadInput, NotAllowed, WrongState
 from broker.keys.tasks import create_key
-from consent import document, permissions, signatures
+from consent import document, permissions, signatures, tasks
 from consent.models import Application, Convention, ConventionDocument, NamedPerson, Signature
 from consent.transitions.offer import has_distinct_holder, mandate_of
 
@@ -36,7 +36,7 @@ NEXT = {  # the whole life of a convention
     (S.EXPIRED, "attest"): S.CLOSED,
     (S.TERMINATED, "attest"): S.CLOSED,
 }
-SIGNING_DAYS = 30
+SIGNING_TIME = timedelta(days=30)
 PARTY_NAMES = dict(Signature.Party.choices)
 
 
@@ -160,7 +160,7 @@ def missing_signatures(convention: Convention) -> list[str]:
 
 
 def last_day_to_sign(convention: Convention):
-    return convention.created_at.astimezone(clock.PARIS).date() + timedelta(days=SIGNING_DAYS)
+    return convention.created_at.astimezone(clock.PARIS).date() + SIGNING_TIME
 
 
 def sign(convention: Convention, *, by, code: str, sha256: str) -> Convention:
@@ -213,6 +213,7 @@ def _activate(row: Convention, *, by) -> None:
         "notice.publish", by=SYSTEM, obj=row, zone=row.zone.reference, org=row.organisation, conv=row.reference
     )  # fmt: skip
     create_key.defer(purpose="pseudonym", ref=f"convention:{row.pk}")
+    tasks.seal_convention.defer(convention_id=row.pk)
 
 
 @recorded("convention.suspend")
@@ -350,10 +351,3 @@ def end_person(named: NamedPerson, *, by) -> NamedPerson:
     named.save(update_fields=["until_day"])
     raise_epoch(("convention", str(row.pk)))
     return named
-
-
-def seal_later(convention: Convention) -> None:
-    """Ask the worker for the sealed form once the activation is committed."""
-    from consent.tasks import seal_convention
-
-    transaction.on_commit(lambda: seal_convention.defer(convention_id=convention.pk))

@@ -46,6 +46,7 @@ NEXT = {  # the whole life of an entry
 LIVE = (S.DRAFT, S.SUBMITTED, S.INCOMPLETE, S.UNDER_REVIEW, S.ACCREDITED, S.SUSPENDED)
 PUBLIC = (S.ACCREDITED, S.SUSPENDED, S.WITHDRAWN, S.EXPIRED)
 VALIDITY_MONTHS = 24
+SILENCE = timedelta(days=60)
 
 
 def next_state(status: str, act: str) -> str:
@@ -246,19 +247,13 @@ def withdraw(entry: RegistryEntry, *, by, reason) -> RegistryEntry:
 
 @recorded("registry.withdraw")
 def _withdrawn(entry: RegistryEntry, *, by, reason):
-    from consent.models import Convention
-    from consent.transitions import convention as conventions
-
     today = clock.today()
     _move(entry, "withdraw", decided_at=clock.now(), decision_reasons=reason)
     for accreditation in entry.accreditations.filter(period__contains=today):
         accreditation.period = DateRange(accreditation.period.lower, today + timedelta(days=1))
         accreditation.save(update_fields=["period"])
-    raise_epoch(("organisation", str(entry.organisation_id)))
-    live = Convention.objects.filter(organisation=entry.organisation, status=Convention.Status.ACTIVE)
-    for convention in live:
-        conventions.suspend_by_system(convention, by=SYSTEM, reason=_("Agrément retiré."))
-    describe(obj=entry, org=entry.organisation, detail={"reason": reason, "suspended": len(live)})
+    stopped = _suspend_conventions(entry, _("Agrément retiré."))
+    describe(obj=entry, org=entry.organisation, detail={"reason": reason, "suspended": stopped})
 
 
 def _agreed(act: str, entry: RegistryEntry, *, by, reason: str) -> bool:
@@ -266,3 +261,39 @@ def _agreed(act: str, entry: RegistryEntry, *, by, reason: str) -> bool:
     describe(obj=entry, org=entry.organisation, detail={"act": act, "reason": reason})
     permissions.require_registry_officer(by, concerned=entry.organisation)
     return countersign(act, countersign_ref(entry), by=by, reason=reason, concerned=entry.organisation).is_complete
+
+
+@recorded("registry.expire")
+def expire(entry: RegistryEntry, *, by=SYSTEM) -> RegistryEntry:
+    """Write down that the last period has passed: as a withdrawal, without fault."""
+    entry = locked(entry)
+    describe(obj=entry, org=entry.organisation)
+    next_state(entry.status, "expire")
+    if entry.accreditations.filter(period__endswith__gt=clock.today()).exists():
+        raise WrongState(_("L'agrément court encore : il n'expire pas aujourd'hui."))
+    _move(entry, "expire", decided_at=clock.now())
+    _suspend_conventions(entry, _("Agrément expiré."))
+    return entry
+
+
+@recorded("registry.abandon")
+def lapse(entry: RegistryEntry, *, by=SYSTEM) -> RegistryEntry:
+    """Drop a request left incomplete for sixty days."""
+    entry = locked(entry)
+    describe(obj=entry, org=entry.organisation)
+    next_state(entry.status, "lapse")
+    if entry.submitted_at + SILENCE > clock.now():
+        raise WrongState(_("Le délai de soixante jours pour compléter la demande n'est pas passé."))
+    return _move(entry, "lapse", decided_at=clock.now())
+
+
+def _suspend_conventions(entry: RegistryEntry, reason: str) -> int:
+    """Every live convention of the organisation stops: its accreditation is a condition of each (clause 3)."""
+    from consent.models import Convention
+    from consent.transitions import convention as conventions
+
+    raise_epoch(("organisation", str(entry.organisation_id)))
+    live = list(Convention.objects.filter(organisation=entry.organisation, status=Convention.Status.ACTIVE))
+    for convention in live:
+        conventions.suspend_by_system(convention, by=SYSTEM, reason=reason)
+    return len(live)

@@ -24,7 +24,7 @@ import httpx
 from honcho.manager import Manager
 from honcho.printer import Message
 
-from deploy.demo import cast, machine, run
+from deploy.demo import cast, machine, run, seal
 from deploy.demo.people import StepFailed
 from deploy.postgres import Cluster
 
@@ -115,7 +115,8 @@ def processes(demo: Demo, cluster: Cluster) -> dict[str, tuple[list[str], dict[s
         ),
         "worker": (
             [*worker, "1", "--queues", "builds,keys,subjects", "--name", "worker"],
-            demo.environment(cluster.url("terrain_app", DATABASE), TERRAIN_KEY_STORE=str(demo.var / "keys")),
+            demo.environment(cluster.url("terrain_app", DATABASE), TERRAIN_KEY_STORE=str(demo.var / "keys"),
+                             TERRAIN_SEAL_KEY=str(seal.identity(demo.var / "seal.pem"))),
         ),
         "jobs": ([*worker, "2", "--queues", "mail,clock", "--name", "jobs"], app),
         "sequencer": ([*manage, "sequencer"], demo.environment(cluster.url("terrain_seq", DATABASE))),
