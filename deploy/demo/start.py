@@ -180,6 +180,7 @@ def prepare(demo: Demo, cluster: Cluster) -> None:
     """Database, roles, migrations, static files, messages, cast."""
     begin_again(demo, cluster)
     (demo.var / "mail").mkdir(exist_ok=True)
+    (demo.var / "keys").mkdir(mode=0o700, exist_ok=True)
     mark, state = demo.var / "prepared", state_of_the_code()
     if mark.exists() and mark.read_text() == state:
         return  # nothing to migrate, collect or compile since: a second start is quick
