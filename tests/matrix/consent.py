@@ -37,5 +37,5 @@ ROUTES = {
     "convention-sign": only(404, representative=200),
     "POST convention-sign": only(404, representative=422),
     "convention-people": only(404, **HERE, **OPERATORS, auditor=200),
-    "POST convention-people": only(404, **HERE, **OPERATORS, auditor=200, representative=422),
+    "POST convention-people": only(404, **{**HERE, **OPERATORS, "auditor": 200, "representative": 422}),
 }
