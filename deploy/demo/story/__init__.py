@@ -15,17 +15,7 @@ from deploy.demo.people import Page, Person, StepFailed
 __all__ = ["ROOMS", "Page", "Person", "Step", "StepFailed", "Story"]
 
 # The order in which the rooms are played: a module of this package and, after a colon, its list (else `STEPS`).
-ROOMS = (
-    "zones",
-    "offer",
-    "people:STEPS_SIGNUP",
-    "registry",
-    "people:STEPS_ENVIRONMENT",
-    "convention",
-    "opposition",
-    "release",
-    "audit",
-)
+ROOMS = ("zones", "offer", "opposition", "registry", "convention", "release", "audit")
 DATA = Path(__file__).resolve().parent.parent / "data"
 
 
