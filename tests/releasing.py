@@ -11,8 +11,9 @@ from django.conf import settings
 
 from broker import clock
 from broker.keys.store import KeyStore
-from broker.releases import actions, facts, store, tasks
+from broker.releases import actions, store, tasks
 from broker.releases.models import Release
+from consent import oppositions
 from consent.models import Convention
 from tests import factories
 from tests.recompute import Inputs
@@ -64,7 +65,7 @@ class Ready:
             source=self.source, recipe=release.recipe,
             pseudonym_key=keys.open("pseudonym", f"convention:{self.convention.pk}").decode(),
             token_key=keys.open("token", f"zone:{zone.pk}").decode(),
-            opposed=[bytes(t).hex() for t in facts.tokens_in_force(zone, dataset, at)],
+            opposed=[token.hex() for token in oppositions.tokens_in_force(zone, dataset, at)],
             clear=pyrage.decrypt(sealed, [pyrage.x25519.Identity.from_str(self.identity)]),
             manifest=release.manifest,
         )  # fmt: skip

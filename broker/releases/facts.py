@@ -1,11 +1,8 @@
 """What the gate needs to know of a release, as plain values."""
 
-from django.db.models import Q
-
 from broker import clock
 from broker.releases.models import Release, TraceEntry
-from consent import gate
-from consent.models import Opposition
+from consent import gate, oppositions
 
 
 def reference(release: Release) -> str:
@@ -23,19 +20,9 @@ def gated_columns(asked: dict, convention) -> tuple[str, ...]:
     )
 
 
-def tokens_in_force(zone, dataset, at):
-    """The zone tokens of those whose objection covers `dataset` at the moment `at`."""
-    return Opposition.objects.filter(
-        Q(scope=Opposition.Scope.EVERYTHING) | Q(dataset=dataset),
-        Q(withdrawn_at=None) | Q(withdrawn_at__gt=at),
-        zone=zone,
-        effective_at__lte=at,
-    ).values_list("token", flat=True)
-
-
 def opposed_inside(release: Release) -> bool:
     """Whether somebody in this release objects, now. Never how many."""
-    in_force = tokens_in_force(release.convention.zone_id, release.dataset_version.dataset_id, clock.now())
+    in_force = oppositions.tokens_in_force(release.convention.zone, release.dataset_version.dataset, clock.now())
     return TraceEntry.objects.filter(release=release, token__in=in_force).exists()
 
 

@@ -19,8 +19,9 @@ from procrastinate.contrib.django import app
 from broker.errors import BadInput, TerrainError, WrongState
 from broker.keys.models import DataKey
 from broker.keys.store import KeyStore
-from broker.releases import actions, facts, manifest, store
+from broker.releases import actions, manifest, store
 from broker.releases.models import Release
+from consent import oppositions
 from zones import sources
 
 MEMORY_MIB = int(os.environ.get("TERRAIN_BUILD_MEMORY_MIB", "1024"))
@@ -132,7 +133,7 @@ def _job(release: Release, scratch: Path) -> tuple[dict, str]:
     if release.recipe["personal"]:
         job["token_key"] = keys.open("token", f"zone:{zone.pk}", covered_by="data.build").decode()
         dataset, at = release.dataset_version.dataset, release.opposition_snapshot_at
-        job["opposed"] = sorted(bytes(token).hex() for token in facts.tokens_in_force(zone, dataset, at))
+        job["opposed"] = sorted(token.hex() for token in oppositions.tokens_in_force(zone, dataset, at))
     return job, mark
 
 

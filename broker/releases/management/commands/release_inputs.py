@@ -1,0 +1,56 @@
+"""`manage.py release_inputs <release>`: everything a stranger needs to recompute a release, keys included.
+
+In the demo alone, and in the worker's environment: elsewhere no command ever writes a key out. The answer is a JSON
+object of the paths written and of the figures, on standard output.
+"""
+
+import json
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from broker.keys.store import KeyStore
+from broker.releases.models import Release
+from consent import oppositions
+from zones import sources
+
+
+class Command(BaseCommand):
+    help = "Writes var/demo/release_inputs/: source, recipe, keys, objections. Needs DEMO=1 and the worker's key store."
+
+    def add_arguments(self, parser):
+        parser.add_argument("release")
+
+    def handle(self, *args, release, **options):
+        if not settings.DEMO:
+            raise CommandError("release_inputs writes keys in clear: it runs with DEMO=1 only, never in production.")
+        row = Release.objects.select_related("convention__zone", "dataset_version__dataset").get(pk=release)
+        if row.status != Release.Status.READY:
+            raise CommandError(f"the release is {row.status}: ask for one and wait until it is ready")
+        folder = settings.VAR / "release_inputs"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        keys, version = KeyStore(settings.KEY_STORE), row.dataset_version
+        source = folder / version.file_name
+        with source.open("wb") as file:
+            for piece in sources.open_source(version):
+                file.write(piece)
+        secrets = {
+            "pseudonym_key": keys.open("pseudonym", f"convention:{row.convention_id}").decode(),
+            "token_key": keys.open("token", f"zone:{row.convention.zone_id}").decode(),
+        }
+        opposed = oppositions.tokens_in_force(row.convention.zone, version.dataset, row.opposition_snapshot_at)
+        written = {
+            "recipe": row.recipe,
+            "keys": secrets,
+            "opposed": sorted(token.hex() for token in opposed),
+        }
+        paths = {"source": source}
+        for name, value in written.items():
+            paths[name] = folder / f"{name}.json"
+            paths[name].touch(mode=0o600)
+            paths[name].write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+        figures = {
+            "rows_in": row.rows_in, "rows_out": row.rows_out, "subjects_out": row.subjects_out, "dropped": row.dropped,
+            "k_min": row.k_min, "decision_id": str(row.decision_id), "sha256": row.sha256,
+        }  # fmt: skip
+        self.stdout.write(json.dumps({"paths": {n: str(p) for n, p in paths.items()}, "figures": figures}))

@@ -1,0 +1,168 @@
+"""Samir asks for the stays, the environment pulls them sealed; then the traffic, as a plain file."""
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pyrage
+
+from deploy.demo.story import Page, Step, StepFailed, Story
+
+ROOT = Path(__file__).resolve().parent.parent.parent.parent
+DIRECT = {"encounter_id", "patient_nbr"}  # what must never be a column of what leaves
+LONGEST = 60  # seconds for a build on a busy machine
+
+
+def _ask(convention: str, release: str):
+    def run(story: Story):
+        samir, ref = story.people["samir"], story.memory[convention]
+        if release == "release":  # the clock has moved by days since he last gave his second factor
+            samir.sign_in()
+        path = f"/conventions/{ref}/remises/nouvelle/"
+        samir.follow(f"/conventions/{ref}/", path)
+        answer = samir.submit(path, "release-form")
+        if "/remises/" not in answer.url.path:
+            raise StepFailed("la remise n'est pas permise : " + " · ".join(Page(answer).errors()))
+        story.memory[release] = urlsplit(str(answer.url)).path.strip("/").split("/")[-1]
+
+    return run
+
+
+def _wait(release: str):
+    def run(story: Story):
+        samir, number = story.entered("samir"), story.memory[release]
+        seen = set()
+
+        def over(answer: httpx.Response):
+            page = Page(answer)
+            seen.update(" ".join(p.text_content().split()) for p in page.tree.xpath("//*[@class='progress']/p"))
+            return page.tree.xpath("//*[@id='state']/@data-status")[0] in ("ready", "failed")
+
+        page = Page(story.wait(samir, f"/remises/{number}/", over, timeout=LONGEST))
+        if page.tree.xpath("//*[@id='state']/@data-status")[0] != "ready":
+            raise StepFailed("la préparation a échoué : " + " · ".join(page.errors()))
+        story.memory[f"{release}_steps_seen"] = len(seen)
+
+    return run
+
+
+def order(story: Story):
+    samir, number = story.entered("samir"), story.memory.release
+    answer = samir.submit(f"/remises/{number}/", "order-form")
+    address = Page(answer).tree.xpath("//*[@id='orders']//code/text()")
+    if not address:
+        raise StepFailed("la page ne montre pas l'ordre donné")
+    story.memory.order = address[0].strip("/").split("/")[-1]
+
+
+def pull(story: Story):
+    """The environment's machine, alone: no person, no cookie, one secret and one order."""
+    address = f"{story.delivery}/ordres/{story.memory.order}/"
+    with httpx.Client(trust_env=False, timeout=60) as machine:
+        header = {"Authorization": f"Terrain-Machine {story.memory['credential_secret']}"}
+        answer = machine.get(address, headers=header)
+        again = machine.get(address, headers=header)
+    if answer.status_code != 200:
+        raise StepFailed(f"le serveur de remise a répondu {answer.status_code} : {answer.text[:600]}")
+    if again.status_code != 403:
+        raise StepFailed(f"un ordre déjà servi a été exécuté à nouveau ({again.status_code})")
+    story.memory["release_file_name"] = answer.headers["content-disposition"].split('"')[1]
+    story.keep("release_file", story.memory["release_file_name"], answer.content)
+    manifest = story.entered("samir").get(f"/remises/{story.memory.release}/manifeste.json")
+    story.keep("release_manifest", "manifeste.json", manifest.content)
+    if manifest.json()["sha256"] != answer.headers["etag"].strip('"'):
+        raise StepFailed("le manifeste et le fichier n'ont pas la même empreinte")
+
+
+def _opened(story: Story) -> bytes:
+    """The clear bytes: by the ordinary `age` tool where there is one."""
+    sealed, identity = story.artefacts["release_file"], story.artefacts["recipient_identity"]
+    if shutil.which("age"):
+        done = subprocess.run(["age", "-d", "-i", str(identity), str(sealed)], capture_output=True)
+        if done.returncode:
+            raise StepFailed(f"age n'ouvre pas la remise : {done.stderr.decode(errors='replace')}")
+        return done.stdout
+    secret = next(line for line in identity.read_text().splitlines() if line.startswith("AGE-SECRET-KEY-"))
+    return pyrage.decrypt(sealed.read_bytes(), [pyrage.x25519.Identity.from_str(secret)])
+
+
+def read(story: Story):
+    import duckdb
+
+    with tempfile.NamedTemporaryFile(suffix=".parquet") as file, duckdb.connect() as engine:
+        file.write(_opened(story))
+        file.flush()
+        found = engine.execute("SELECT * FROM read_parquet(?)", [file.name])
+        columns = [column[0] for column in found.description]
+        rows = len(found.fetchall())
+    if DIRECT & set(columns) or columns[:2] != ["pseudonym", "event_rank"]:
+        raise StepFailed(f"la remise porte ces colonnes : {', '.join(columns)}")
+    manifest = json.loads(story.artefacts["release_manifest"].read_text())
+    if rows != manifest["rows"]["out"] or "xpérimentation seulement" not in manifest["licence"]:
+        raise StepFailed("le manifeste ne décrit pas le fichier reçu")
+
+
+def give_inputs(story: Story):
+    """In the demo alone: source, recipe, keys and objections, so that a stranger recomputes everything."""
+    from deploy.demo.start import DATABASE, Demo
+    from deploy.postgres import Cluster
+
+    demo = Demo(story.var, urlsplit(story.site).port)
+    demo.load_secrets()
+    worker = demo.environment(
+        Cluster(story.var).url("terrain_app", DATABASE), TERRAIN_KEY_STORE=str(story.var / "keys")
+    )
+    done = subprocess.run(
+        [sys.executable, "manage.py", "release_inputs", story.memory.release],
+        cwd=ROOT, env=worker, capture_output=True, text=True,
+    )  # fmt: skip
+    if done.returncode:
+        raise StepFailed(f"release_inputs : {done.stderr[-600:]}")
+    told = json.loads(done.stdout)
+    story.artefacts["release_inputs"] = {name: Path(path) for name, path in told["paths"].items()}
+    story.release.update(told["figures"])
+    story.memory["release_figures"] = json.dumps(told["figures"])
+
+
+def see_losses(story: Story):
+    """The operator alone reads how many rows each protection cost."""
+    page = Page(story.entered("paul").get(f"/remises/{story.memory.release}/"))
+    if "opposition des personnes" not in page.text and "mineurs" not in page.text:
+        raise StepFailed("l'opérateur ne voit pas les lignes écartées, par motif")
+    if "opposition des personnes" in Page(story.entered("samir").get(f"/remises/{story.memory.release}/")).text:
+        raise StepFailed("l'expérimentateur apprend combien de lignes tiennent à des oppositions")
+
+
+def download(story: Story):
+    samir, number = story.entered("samir"), story.memory.traffic_release
+    target = story.var / "artefacts" / "trafic.csv"
+    answer = samir.save(f"/remises/{number}/", target, "download-form", post=True)
+    if "attachment" not in answer.headers.get("content-disposition", ""):
+        raise StepFailed("le téléchargement est refusé : " + " · ".join(Page(answer).errors()))
+    rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8"), newline="")))
+    if len(rows) < 40_000 or "traffic_volume" not in rows[0]:
+        raise StepFailed(f"le trafic reçu a {len(rows)} lignes et ces colonnes : {rows[0]}")
+    story.artefacts["traffic_file"] = target
+
+
+STEPS = [
+    Step(
+        "demande une remise des séjours : la barrière permet, sous obligations", "samir", _ask("convention", "release")
+    ),
+    Step("suit la préparation jusqu'au bout", "samir", _wait("release")),
+    Step("donne à l'environnement l'ordre de la tirer", "samir", order),
+    Step("reçoit le fichier scellé, tiré une fois par la machine", "samir", pull),
+    Step("ouvre le fichier : pseudonymes, aucun identifiant", "samir", read),
+    Step("lit ce que chaque protection a coûté, lui seul", "paul", see_losses),
+    Step("demande le trafic de l'autoroute", "samir", _ask("traffic_convention", "traffic_release")),
+    Step("attend le trafic", "samir", _wait("traffic_release")),
+    Step("télécharge le trafic en clair", "samir", download),
+    Step("remet à un inconnu de quoi tout recalculer (démonstration)", "samir", give_inputs),
+]
