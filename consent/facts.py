@@ -397,7 +397,7 @@ def links(offer: Offer, convention: Convention | None) -> Mapping[str, Any]:
     here = f"/conventions/{convention.ref}/" if convention else f"/offres/{offer.pk}/"
     return {
         "default": here,
-        "G01": "/compte/2fa/",
+        "G01": f"/compte/second-facteur/?next={here}",
         "G02": f"{here}personnes/" if convention else here,
         "G04": "/registre/",
         "G05": "/registre/demande/",

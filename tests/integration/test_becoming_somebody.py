@@ -375,3 +375,16 @@ def test_another_organisation_s_environment_is_not_there(julie):
     answer = signed_in(julie).get(reverse("environment-detail", args=[foreign.pk]))
 
     assert answer.status_code == 404
+
+
+def test_an_old_second_factor_is_mended_from_the_refusal_itself():
+    """The reason of rule G01 leads to the page of the fresh code, which leads back to the convention."""
+    from consent.facts import links
+
+    convention = factories.convention()
+    samir = convention.named_persons.get().user
+    browser = signed_in(samir)
+
+    answer = browser.post(links(convention.offer, convention)["G01"], {"code": code_of(samir)})
+
+    assert answer.url == reverse("convention-detail", args=[convention.ref])
