@@ -141,7 +141,15 @@ SEQUENCER_DATABASE_URL = os.environ.get("TERRAIN_SEQUENCER_DATABASE_URL") or req
 DATABASES = {"default": database(required("DATABASE_URL"))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache_entry"}}
+# Counted guesses and spent codes live here: by default the 301st entry throws out a third of them, unexpired ones too,
+# and a stranger could make room for a replay by guessing on 300 addresses.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "cache_entry",
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    }
+}
 
 AUTH_USER_MODEL = "accounts.User"
 ANONYMOUS_USER_NAME = None

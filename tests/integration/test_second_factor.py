@@ -5,6 +5,7 @@ import time
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import generate_totp_secret
+from django.core.cache import cache
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
@@ -51,6 +52,16 @@ def test_the_former_and_the_next_code_are_taken_too(person):
 def test_a_code_serves_once(person):
     given = code(person)
     second_factor.confirm(person, given)
+
+    with pytest.raises(BadInput, match="déjà servi"):
+        second_factor.confirm(person, given)
+
+
+def test_a_spent_code_is_not_forgotten_in_a_crowd(person):
+    given = code(person)
+    second_factor.confirm(person, given)
+    for number in range(400):
+        cache.set(f"somebody-else-{number}", "y")
 
     with pytest.raises(BadInput, match="déjà servi"):
         second_factor.confirm(person, given)
