@@ -14,7 +14,7 @@ def ask(story: Story):
     julie = story.entered("julie")
     julie.follow("/registre/", "/registre/demande/")
     julie.submit(
-        "/registre/demande/", "perimetre", domains=["clinical", "road_infrastructure"],
+        "/registre/demande/", "perimetre", domains=["clinical", "road_infrastructure", "environment"],
         zone_kinds=["hospital", "av_motorway"],
     )  # fmt: skip
     until = date.today() + timedelta(days=800)  # noqa: DTZ011  a paper's own date
