@@ -133,3 +133,15 @@ def test_the_page_of_pieces_exists_in_the_demonstration_only(client, settings):
     settings.DEMO = True
 
     assert client.get(reverse("components")).status_code == 200
+
+
+def test_a_visitor_reads_the_home_in_english_when_they_choose_it(client):
+    from deploy.demo.prepare import ROOT, compile_messages
+
+    compile_messages(ROOT / "locale")
+    client.post(reverse("set_language"), {"language": "en", "next": "/"})
+
+    page = client.get("/").content.decode()
+
+    assert '<html lang="en">' in page
+    assert "Days, not months" in page
