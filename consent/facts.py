@@ -12,13 +12,14 @@ from typing import Any
 
 from django.db import connection
 from django.db.models import Q
+from django.urls import reverse
 
 from broker import clock
 from broker.accounts.models import MachineCredential, MachineOrder, Membership, Organisation
 from broker.audit.actor import of as actor_of
 from broker.epoch.actions import epoch_of, switches_on
 from broker.keys.models import DataKey
-from consent import gate, notice
+from consent import gate, notice, terms
 from consent.models import (
     Accreditation,
     Convention,
@@ -29,6 +30,7 @@ from consent.models import (
     Opinion,
     QuotaUse,
     Signature,
+    StandingMandate,
 )
 from consent.oppositions import synced_at
 from zones.models import Dataset, DatasetVersion, Domain, Zone
@@ -65,7 +67,13 @@ def case(
     scopes = scopes_of(convention.pk, by=by, order=order, release=release)
     epoch = epoch_of(scopes)
     row = Convention.objects.select_related(
-        "organisation", "zone__operator", "offer__dataset__service", "environment", "application"
+        "organisation",
+        "zone__operator",
+        "offer__dataset__service",
+        "offer__dataset__holder",
+        "offer__dataset__zone__operator",
+        "environment",
+        "application",
     ).get(pk=convention.pk)
     version = DatasetVersion.objects.select_related("dataset__service").get(pk=version.pk)
     offer_columns = list(OfferColumn.objects.filter(offer=row.offer_id).select_related("column"))
@@ -102,7 +110,7 @@ def case(
             published_at=row.notice_published_at,
             missing=notice.missing(row, offer_columns),
             standing_published_at=row.offer.notice_published_at,
-            offer_is_unchanged=True,  # a convention holds no terms of its own: it is one version of an offer
+            offer_is_unchanged=_is_as_signed(row.offer),
         ),
         oppositions_synced_at=synced_at(row.zone_id, now),
         environment=_environment(row.environment),
@@ -136,7 +144,9 @@ def prospective(
     `gate.SETTLED_LATER` refuse and say so. The key is the one thing that the signature itself makes.
     """
     now = now or clock.now()
-    offer = Offer.objects.select_related("dataset__service", "dataset__zone__operator").get(pk=offer.pk)
+    offer = Offer.objects.select_related("dataset__service", "dataset__holder", "dataset__zone__operator").get(
+        pk=offer.pk
+    )
     dataset, zone = offer.dataset, offer.dataset.zone
     version = dataset.versions.select_related("dataset__service").order_by("-number").first()
     offer_columns = list(OfferColumn.objects.filter(offer=offer).select_related("column"))
@@ -177,7 +187,10 @@ def prospective(
         scopes=scopes,
         epoch=epoch_of(scopes),
         notice=gate.NoticeFacts(
-            published_at=None, missing=(), standing_published_at=offer.notice_published_at, offer_is_unchanged=True
+            published_at=None,
+            missing=(),
+            standing_published_at=offer.notice_published_at,
+            offer_is_unchanged=_is_as_signed(offer),
         ),
         oppositions_synced_at=now,
         environment=_environment(environment),
@@ -350,6 +363,14 @@ def _dpo_is_favourable(offer_id: int) -> bool:
     return Opinion.objects.filter(offer=offer_id, kind=Opinion.Kind.DPO, is_favourable=True).exists()
 
 
+def _is_as_signed(offer: Offer) -> bool:
+    """Whether the terms are still, to the byte, those that the operator's standing mandate names."""
+    signed = (
+        StandingMandate.objects.filter(offer=offer, party="operator").values_list("terms_sha256", flat=True).first()
+    )
+    return signed is not None and signed == terms.sha256(offer)
+
+
 def _zone(zone: Zone) -> gate.ZoneFacts:
     return gate.ZoneFacts(
         zone.pk, zone.name, zone.kind, zone.status, zone.general_information_on, zone.contact_email, zone.dpo_email
@@ -394,16 +415,19 @@ def _key(convention_id: int) -> gate.KeyFacts | None:
 
 def links(offer: Offer, convention: Convention | None) -> Mapping[str, Any]:
     """Where each reason sends the person to act. Paths of the site, so that they stay true behind any host."""
-    here = f"/conventions/{convention.ref}/" if convention else f"/offres/{offer.pk}/"
+    offered = reverse("offer-detail", args=[offer.pk])
+    here = reverse("convention-detail", args=[convention.ref]) if convention else offered
     return {
         "default": here,
-        "G01": f"/compte/second-facteur/?next={here}",
-        "G02": f"{here}personnes/" if convention else here,
-        "G04": "/registre/",
-        "G05": "/registre/demande/",
-        "G06": "/licence-commerciale/",
-        "G12": f"{here}signer/" if convention else here,
-        "G20": f"/notices/{convention.ref}/" if convention else f"/offres/{offer.pk}/notice/",
-        "G21": f"/offres/{offer.pk}/",
-        "G33": "/organisation/",
+        "G01": f"{reverse('second-factor')}?next={here}",
+        "G02": reverse("convention-people", args=[convention.ref]) if convention else here,
+        "G04": reverse("registry-list"),
+        "G05": reverse("registry-request"),
+        "G06": reverse("commercial-licence"),
+        "G12": reverse("convention-sign", args=[convention.ref]) if convention else here,
+        "G20": reverse("convention-notice", args=[convention.ref])
+        if convention
+        else reverse("offer-notice", args=[offer.pk]),
+        "G21": offered,
+        "G33": reverse("organisation-detail"),
     }

@@ -13,6 +13,7 @@ from datetime import date, datetime, time, timedelta
 from string import Formatter
 from typing import Any
 
+from consent import signatures
 from consent.rules import Rule, RuleSet
 
 # ------------------------------------------------------------------------------------------------ the case, as values
@@ -411,7 +412,6 @@ K_ENERGY = frozenset({"energy_metering"})
 K_MOBILITY = frozenset({"mobility_trace", "ev_charging"})
 K_STAFF = frozenset({"equipment_status", "maintenance"})
 ROLES_THAT_ACT = frozenset({"analyst", "lead"})
-LEVELS = ("simple", "strengthened", "advanced", "qualified")
 CLOCK_SKEW_MAX_SECONDS = 2
 # Refusals of a simulation that later steps of the path settle (legal-gate, section 5.1, approve).
 SETTLED_LATER = frozenset({"G02", "G03", "G10", "G11", "G12", "G20"})
@@ -589,31 +589,22 @@ def convention_period(case: Case, rules: RuleSet) -> Verdict:
 def signatures_complete(case: Case, rules: RuleSet) -> Verdict:
     """G12. Each required party, the same bytes, the level, a mandate valid on the day of the act."""
     convention = case.convention
-    required = LEVELS.index(convention.required_level)
-    if case.dataset is not None and case.dataset.is_personal:
-        required = max(required, LEVELS.index("strengthened"))
-    missing = [
-        party
-        for party in convention.required_parties
-        if not any(_signs(signature, party, convention, required) for signature in convention.signatures)
-    ]
     if not convention.required_parties:
         raise Unknown("les parties qui doivent signer", "the parties who must sign")
+    required = convention.required_level
+    if (case.dataset is None or case.dataset.is_personal) and not signatures.reaches(required, "strengthened"):
+        required = "strengthened"
+    signed = {
+        signature.party
+        for signature in convention.signatures
+        if convention.document_sha256
+        and signatures.is_valid(signature, document_sha256=convention.document_sha256, required_level=required)
+    }
+    missing = [party for party in convention.required_parties if party not in signed]
     if missing:
         fr, en = zip(*(PARTIES[party] for party in missing), strict=True)
         return _refuse(missing=(", ".join(fr), ", ".join(en)))
     return MET
-
-
-def _signs(signature: SignatureFacts, party: str, convention: ConventionFacts, required: int) -> bool:
-    return (
-        signature.party == party
-        and bool(convention.document_sha256)
-        and signature.sha256 == convention.document_sha256
-        and LEVELS.index(signature.level) >= required
-        and bool(signature.mandate)
-        and (signature.mandate_until is None or signature.signed_on <= signature.mandate_until)
-    )
 
 
 def zone_and_service_open(case: Case, rules: RuleSet) -> Verdict:

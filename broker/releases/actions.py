@@ -58,7 +58,11 @@ def request_release(convention: Convention, *, by, second_factor_at, address: st
         purpose_code=convention.purpose_code, second_factor_at=second_factor_at, address=address,
         delivery_mode=convention.offer.delivery_mode, now=clock.now(),
     )  # fmt: skip
-    return _create(convention, by=by, version=version, asked=asked, decision_id=permit.decision_id)
+    try:
+        return _create(convention, by=by, version=version, asked=asked, decision_id=permit.decision_id)
+    except Exception:
+        record.give_back(permit)  # nothing was made: the month's unit is free again
+        raise
 
 
 @recorded("release.request")

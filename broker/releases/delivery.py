@@ -204,6 +204,8 @@ def stream(release: Release, permit, delivery, *, by, first_byte: int) -> Iterat
         outcome = "complete"
     finally:
         deliveries.end(delivery, by=by, bytes_sent=sent, outcome=outcome, at=clock.now())
+        if not sent:
+            record.give_back(permit)
         connection.close()
 
 

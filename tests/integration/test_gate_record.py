@@ -449,3 +449,21 @@ def test_a_simulation_tells_what_would_refuse_now():
     refusals = {r.rule for r in gate.evaluate(case, rules.current(case.now)).refusals}
 
     assert {"G04", "G05", "G06", "G33"} <= refusals
+
+
+def test_only_an_offer_as_it_was_signed_lends_its_standing_notice():
+    from consent import terms
+    from consent.models import StandingMandate
+
+    offer = factories.offer()
+    signer = factories.user(organisation=offer.dataset.zone.operator, role="legal_representative")
+    StandingMandate.objects.create(
+        offer=offer, party="operator", terms_sha256=terms.sha256(offer), signer=signer, mandate="délibération",
+        level="strengthened",
+    )  # fmt: skip
+    convention = a_convention(of=offer, notice_published_at=clock.now() - timedelta(minutes=1))
+    assert decide("release_create", **asked(convention))
+
+    offer.columns.filter(column__name="age").update(justification="autre chose")
+
+    assert refused_by(decide, "release_create", **asked(convention)) == ["G20"]

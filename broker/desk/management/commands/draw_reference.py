@@ -136,7 +136,7 @@ def gate_rules() -> str:
     certainty = {"sure": "law", "check": "awaits counsel", "policy": "choice of the project"}
     rows = [
         (r.id, gate.TITLES[r.id], "not yet" if r.id in waiting else "yes", certainty[r.certainty],
-         ", ".join([*r.legal_source, *r.legal_to_confirm]))
+         " ; ".join([*r.legal_source, *(f"*to be confirmed: {text}*" for text in r.legal_to_confirm)]))
         for r in current.rules
     ]  # fmt: skip
     text = "# Rules of the gate\n\n" + DRAWN + head + _table(("rule", "what", "judged", "rests on", "texts"), rows)
