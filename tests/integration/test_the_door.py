@@ -190,3 +190,14 @@ def test_only_a_trusted_proxy_names_the_caller(proxies, forwarded, seen, setting
     request = RequestFactory().get("/", REMOTE_ADDR="10.0.0.1", headers={"x-forwarded-for": forwarded})
 
     assert client_address(request) == seen
+
+
+def test_a_crowd_from_one_address_is_asked_to_wait():
+    """Thirty sign-ins in a minute from one address is the limit: the next one gets a page that says so."""
+    answers = [
+        Client().post(reverse("account_login"), {"login": f"p{n}@exemple.fr", "password": ""}) for n in range(31)
+    ]
+
+    assert {answer.status_code for answer in answers[:30]} == {200}
+    assert answers[30].status_code == 429
+    assert "Attendez une minute" in answers[30].content.decode()
