@@ -9,6 +9,7 @@ import hashlib
 import logging
 import os
 import threading
+import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -25,6 +26,7 @@ from zones.models import Zone
 from zones.reading import EXTENSIONS
 
 log = logging.getLogger(__name__)
+STALE_AFTER = 24 * 3600.0  # seconds without a byte
 FORM_OVERHEAD = 64 * 1024  # bytes of a request that are not its file: other fields, boundaries
 
 
@@ -127,6 +129,15 @@ class Seal:
             self.pipe.close()
         self.thread.join()
         self.partial.unlink(missing_ok=True)
+
+
+def remove_stale(*, older_than: float = STALE_AFTER) -> None:
+    """Remove what a web process killed in the middle of an upload left: sealed, unfinished, named by no version."""
+    limit = time.time() - older_than
+    for partial in settings.SOURCES.glob("*/*.part"):
+        with contextlib.suppress(FileNotFoundError):
+            if partial.stat().st_mtime < limit:
+                partial.unlink()
 
 
 class SealingUploadHandler(FileUploadHandler):

@@ -37,7 +37,7 @@ def path_of(version: DatasetVersion) -> Path:
 
 
 def clear_scratch() -> None:
-    """Remove what a killed worker left behind. Called when a worker starts."""
+    """Remove the clear copies that a killed worker left behind. Only for a job that holds the lock "builds"."""
     if settings.SCRATCH.exists():
         for left in settings.SCRATCH.glob("source-*"):
             shutil.rmtree(left, ignore_errors=True)

@@ -10,9 +10,9 @@ from django.conf import settings
 from procrastinate.contrib.django import app
 
 from broker.errors import BadInput
-from zones import actions, suggestion
+from zones import actions, sealing, suggestion
 from zones.models import DatasetVersion
-from zones.sources import clear_copy, relation
+from zones.sources import clear_copy, clear_scratch, relation
 
 MEMORY = 1024  # MiB for the engine; what does not fit spills into the scratch folder
 PATIENCE = 1800  # seconds
@@ -27,6 +27,8 @@ def profile_version(version_id: int) -> None:
     version = DatasetVersion.objects.select_related("dataset__zone").get(pk=version_id)
     if version.status not in (DatasetVersion.Status.RECEIVED, DatasetVersion.Status.PROFILING):
         return
+    clear_scratch()  # builds run one at a time: what lies there was left by a worker that was killed
+    sealing.remove_stale()
     version = actions.begin_profile(version, by=actions.WORKER)
     try:
         found, reading = _profiled(version)

@@ -210,6 +210,18 @@ def test_the_same_file_twice_is_one_version(empty, folders):
     assert len([f for f in on_disk(folders) if f.suffix == ".age"]) == 1
 
 
+def test_what_a_killed_web_process_left_goes_after_a_day(empty, settings):
+    seal = sealing.Seal(empty.zone, sealing.recipient_of(empty.zone))
+    seal.write(b"a,b")
+
+    sealing.remove_stale()
+    assert seal.partial.exists(), "an upload may be under way"
+    sealing.remove_stale(older_than=-1)
+
+    assert not seal.partial.exists()
+    seal.abandon()
+
+
 # Opened by the worker
 
 

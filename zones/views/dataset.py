@@ -88,10 +88,17 @@ def _columns(dataset: Dataset, rows: int | None) -> list:
         hidden = dataset.is_personal and (column.role or column.suggested_role) in HIDDEN_VALUES
         column.bars = [] if hidden else drawing.bars(seen.get("histogram"))
         column.shape = {} if hidden else seen.get("shape") or {}
-        column.bounds = None if hidden else seen.get("histogram")
+        column.bounds = [_short(seen["histogram"][end]) for end in ("from", "to")] if column.bars else []
         column.period = (seen["from"], seen["to"]) if not hidden and seen.get("from") else None
-        column.top = [] if hidden else [(value, n, drawing.share(n, rows or 0)) for value, n in seen.get("top") or []]
+        # A rounded count may pass the whole: what is shown is about, and says so.
+        column.top = (
+            [] if hidden else [(v, min(round(drawing.share(n, rows or 0)), 100)) for v, n in seen.get("top") or []]
+        )
     return columns
+
+
+def _short(value: float) -> float | int:
+    return int(value) if value == int(value) else value
 
 
 @login_not_required
@@ -201,6 +208,7 @@ def version_detail(request, slug, number):
         return done
     if version.status == DatasetVersion.Status.PROFILED:
         context["columns"] = _columns(dataset, version.rows)
+        context["unconfirmed"] = any(not column.role for column in context["columns"])
     return render(request, "zones/version_detail.html", context)
 
 
