@@ -11,7 +11,8 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import CharField, DateTimeField, Exists, Func, OuterRef, Q, Subquery, Value
+from django.db.models.functions import Cast, Coalesce, Concat, NullIf
 from django.urls import reverse
 
 from broker import clock
@@ -32,7 +33,7 @@ from consent.models import (
     Signature,
     StandingMandate,
 )
-from consent.oppositions import synced_at
+from consent.oppositions import sealed_requests
 from zones.models import Dataset, DatasetVersion, Domain, Zone
 
 PLATFORM = ("platform", "terrain")  # the scope of a switch that cuts everything
@@ -59,22 +60,16 @@ def case(
     object_ref: str = "",
     period: tuple[date, date] | None = None,
     now: datetime,
+    with_quota: bool = True,
 ) -> gate.Case:
     """The case of `action` under `convention`. `by` is a user, or the machine credential that executes `order`.
 
     `object_ref` is what is acted on, as an order names it: by default the release's own reference, or the version.
+    `with_quota`: `consent.record` counts it itself, under the convention's lock.
     """
     scopes = scopes_of(convention.pk, by=by, order=order, release=release)
     epoch = epoch_of(scopes)
-    row = Convention.objects.select_related(
-        "organisation",
-        "zone__operator",
-        "offer__dataset__service",
-        "offer__dataset__holder",
-        "offer__dataset__zone__operator",
-        "environment",
-        "application",
-    ).get(pk=convention.pk)
+    row = _whole().get(pk=convention.pk)
     version = DatasetVersion.objects.select_related("dataset__service").get(pk=version.pk)
     offer_columns = list(OfferColumn.objects.filter(offer=row.offer_id).select_related("column"))
     object_ref = object_ref or (release.ref if release else f"version:{version.pk}")
@@ -84,7 +79,7 @@ def case(
     return gate.Case(
         action=action,
         now=now,
-        clock_skew_seconds=clock_skew(),
+        clock_skew_seconds=_seconds_ahead_of(row.database_time),
         person=_person(person, row, second_factor_at if credential is None else None),
         token=None,
         credential=_credential(credential),
@@ -110,15 +105,16 @@ def case(
             published_at=row.notice_published_at,
             missing=notice.missing(row, offer_columns),
             standing_published_at=row.offer.notice_published_at,
-            offer_is_unchanged=_is_as_signed(row.offer),
+            offer_is_unchanged=row.terms_signed is not None
+            and row.terms_signed == terms.sha256(row.offer, offer_columns),
         ),
-        oppositions_synced_at=synced_at(row.zone_id, now),
+        oppositions_synced_at=row.oldest_sealed_request or now,
         environment=_environment(row.environment),
-        key=_key(row.pk),
-        quota=quota(row, action, by=by, object_ref=object_ref, first_byte=first_byte, now=now),
+        key=gate.KeyFacts(f"convention:{row.pk}") if row.has_key else None,
+        quota=quota(row, action, by=by, object_ref=object_ref, first_byte=first_byte, now=now) if with_quota else None,
         measured=measured,
         release=release,
-        agency=agency_contact(),
+        agency=row.agency or NO_AGENCY,
         links=links(row.offer, row),
     )
 
@@ -196,7 +192,7 @@ def prospective(
         environment=_environment(environment),
         key=gate.KeyFacts(ref="", is_to_be_made=True),
         quota=gate.QuotaFacts(0, offer.releases_per_month, 0, offer.downloads_per_release, resumes=False),
-        agency=agency_contact(),
+        agency=AGENCY_CONTACT.first() or NO_AGENCY,
         links=links(offer, None),
     )  # fmt: skip
 
@@ -240,17 +236,51 @@ def quota(
     return gate.QuotaFacts(releases, offer.releases_per_month, downloads, offer.downloads_per_release, resumes)
 
 
+def _whole():
+    """Conventions with everything of theirs that a case needs and that is one value, read in one query."""
+    mine = {"convention": OuterRef("pk")}
+    offered = {"offer": OuterRef("offer")}
+    key_ref = Concat(Value("convention:"), Cast(OuterRef("pk"), CharField()))
+    keys = DataKey.objects.filter(purpose=DataKey.Purpose.PSEUDONYM, ref=key_ref, destroyed_at=None)
+    papers = ConventionDocument.objects.filter(**mine).order_by("-number")
+    mandates = StandingMandate.objects.filter(**offered, party="operator")
+    return Convention.objects.select_related(
+        "organisation",
+        "zone__operator",
+        "offer__dataset__service",
+        "offer__dataset__holder",
+        "offer__dataset__zone__operator",
+        "environment",
+        "application",
+    ).annotate(
+        document_sha256=Subquery(papers.values("sha256")[:1]),
+        has_key=Exists(keys),
+        terms_signed=Subquery(mandates.values("terms_sha256")[:1]),
+        dpo_is_favourable=Exists(Opinion.objects.filter(**offered, kind=Opinion.Kind.DPO, is_favourable=True)),
+        oldest_sealed_request=Subquery(sealed_requests(OuterRef("zone")).values("created_at")[:1]),
+        agency=Subquery(AGENCY_CONTACT),
+        database_time=Func(function="clock_timestamp", output_field=DateTimeField()),
+    )
+
+
 def clock_skew() -> float:
-    """Seconds between the application's clock and the database's: real clocks, never the demo's."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
-        return round((clock.real_now() - cursor.fetchone()[0]).total_seconds(), 3)
+        return _seconds_ahead_of(cursor.fetchone()[0])
 
 
-def agency_contact() -> str:
-    """How to write to the registry agency: its address, or its name while it has given none."""
-    agency = Organisation.objects.filter(kind=Organisation.Kind.AGENCY).order_by("pk").first()
-    return (agency.contact_email or agency.name) if agency else "l'agence du registre"
+def _seconds_ahead_of(database_time: datetime) -> float:
+    """How far the application's clock is from the database's: real clocks, never the demo's."""
+    return round((clock.real_now() - database_time).total_seconds(), 3)
+
+
+# How to write to the registry agency: its address, or its name while it has given none.
+NO_AGENCY = "l'agence du registre"
+AGENCY_CONTACT = (
+    Organisation.objects.filter(kind=Organisation.Kind.AGENCY)
+    .order_by("pk")
+    .values_list(Coalesce(NullIf("contact_email", Value("")), "name", output_field=CharField()), flat=True)[:1]
+)
 
 
 def required_parties(dataset: Dataset, zone: Zone) -> tuple[str, ...]:
@@ -322,9 +352,6 @@ def _standing(organisation: Organisation, now: datetime) -> gate.Standing | None
 
 
 def _convention(row: Convention, offer_columns: list[OfferColumn]) -> gate.ConventionFacts:
-    document = (
-        ConventionDocument.objects.filter(convention=row).order_by("-number").values_list("sha256", flat=True).first()
-    )
     dataset = row.offer.dataset
     return gate.ConventionFacts(
         ref=row.ref,
@@ -334,7 +361,7 @@ def _convention(row: Convention, offer_columns: list[OfferColumn]) -> gate.Conve
         purpose_codes=(row.purpose_code,),
         starts_on=row.starts_on,
         ends_on=row.ends_on,
-        document_sha256=document or "",
+        document_sha256=row.document_sha256 or "",
         required_level=row.required_level,
         required_parties=required_parties(dataset, row.zone),
         signatures=tuple(
@@ -348,7 +375,7 @@ def _convention(row: Convention, offer_columns: list[OfferColumn]) -> gate.Conve
         service_ids=(dataset.service_id,) if dataset.service_id else (),
         period=None,
         columns=_approved(offer_columns),
-        dpo_is_favourable=_dpo_is_favourable(row.offer_id),
+        dpo_is_favourable=row.dpo_is_favourable,
         minors_covered=row.minors_covered,
         minors_evidence=bool(row.offer.holder_basis.get("minors_evidence")),
         environment_klass=row.offer.environment_klass,
@@ -405,12 +432,6 @@ def _environment(environment) -> gate.EnvironmentFacts | None:
     return gate.EnvironmentFacts(
         environment.pk, environment.klass, tuple(environment.networks), environment.attested_on
     )
-
-
-def _key(convention_id: int) -> gate.KeyFacts | None:
-    ref = f"convention:{convention_id}"
-    key = DataKey.objects.filter(purpose=DataKey.Purpose.PSEUDONYM, ref=ref, destroyed_at=None).first()
-    return gate.KeyFacts(key.ref) if key else None
 
 
 def links(offer: Offer, convention: Convention | None) -> Mapping[str, Any]:

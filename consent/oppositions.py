@@ -118,10 +118,9 @@ def tokens_in_force(zone: Zone, dataset: Dataset, at: datetime) -> list[bytes]:
     return [bytes(token) for token in rows.values_list("token", flat=True).distinct()]
 
 
-def synced_at(zone_id: int, now: datetime) -> datetime:
-    """The moment up to which the register is whole: the oldest request the worker has yet to open, or now (G26)."""
-    oldest = SealedRequest.objects.filter(zone=zone_id).order_by("created_at").values_list("created_at", flat=True)
-    return oldest.first() or now
+def sealed_requests(zone):
+    """Requests of a zone that its worker has yet to open, the oldest first: the register is whole up to it (G26)."""
+    return SealedRequest.objects.filter(zone=zone).order_by("created_at")
 
 
 @transaction.atomic

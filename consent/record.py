@@ -75,7 +75,7 @@ def decide(action: str, *, by, convention: Convention, now: datetime | None = No
     """
     for _attempt in (1, 2):
         at = now or clock.now()
-        case = facts.case(action, by=by, convention=convention, now=at, **request)
+        case = facts.case(action, by=by, convention=convention, now=at, with_quota=False, **request)
         ruleset = rules.current(at)
         try:
             with transaction.atomic(durable=True):
@@ -90,7 +90,7 @@ def decide(action: str, *, by, convention: Convention, now: datetime | None = No
         moved = _judged_by_record(
             ruleset, case, "les coupe-circuits changent pendant l'examen", "kill switches are moving"
         )
-        outcome = _write(case, _refused(gate.evaluate(case, ruleset), moved), ruleset, by, convention)
+        outcome = _settle(case, ruleset, by=by, convention=convention, refusal=moved, **request)
     return _answer(outcome)  # after the commit: a refusal raised inside would take its own record with it
 
 
@@ -118,9 +118,16 @@ class _Outcome:
     row: GateDecision
 
 
-def _settle(case: gate.Case, ruleset: rules.RuleSet, *, by, convention: Convention, order=None, **_request) -> _Outcome:
-    """Lock the convention, count the quota again, judge, compare the epoch, spend the order, write."""
-    locked = Convention.objects.select_for_update(of=("self",)).select_related("offer").get(pk=convention.pk)
+def _settle(
+    case: gate.Case, ruleset: rules.RuleSet, *, by, convention: Convention, order=None, refusal=None, **_request
+) -> _Outcome:
+    """Lock the convention, count the quota, judge, compare the epoch, spend the order, write. `refusal` is a reason
+    found before, that refuses whatever the judges say."""
+    locked = (
+        Convention.objects.select_for_update(of=("self",))
+        .select_related("offer", "zone", "organisation")
+        .get(pk=convention.pk)
+    )
     count = facts.quota(
         locked, case.action, by=by, object_ref=case.request.object_ref, first_byte=case.request.first_byte, now=case.now
     )
@@ -129,6 +136,8 @@ def _settle(case: gate.Case, ruleset: rules.RuleSet, *, by, convention: Conventi
     is_personal = case.dataset is None or case.dataset.is_personal
     if is_personal and state.lag() > LAG_MAX_SECONDS:
         decision = _refused(decision, _from_rule(ruleset, case))
+    if refusal is not None:
+        return _write(case, _refused(decision, refusal), ruleset, by, locked)
     if epoch_of(case.scopes) != case.epoch:
         raise _Moved
     if decision.is_permit and order is not None and case.order and case.order.used_at is None:
@@ -136,7 +145,7 @@ def _settle(case: gate.Case, ruleset: rules.RuleSet, *, by, convention: Conventi
             use_order(order, by)
         except (NotAllowed, WrongState) as error:
             raise _Moved from error
-    return _write(case, decision, ruleset, by, convention)
+    return _write(case, decision, ruleset, by, locked)
 
 
 def _write(case: gate.Case, decision: gate.Decision, ruleset: rules.RuleSet, by, convention: Convention) -> _Outcome:

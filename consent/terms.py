@@ -6,11 +6,15 @@ from typing import Any
 
 import rfc8785
 
-from consent.models import Offer
+from consent.models import Offer, OfferColumn
 
 
-def of(offer: Offer) -> dict[str, Any]:
-    """Everything an experimenter takes up with `offer`. Columns in the dataset's order; dates in ISO form."""
+def of(offer: Offer, lines: list[OfferColumn] | None = None) -> dict[str, Any]:
+    """Everything an experimenter takes up with `offer`. Columns in the dataset's order; dates in ISO form.
+
+    `lines` are the offer's columns, with their column, when the caller has read them."""
+    if lines is None:
+        lines = list(offer.columns.select_related("column"))
     return {
         "offer": offer.pk,
         "version": offer.version,
@@ -43,14 +47,14 @@ def of(offer: Offer) -> dict[str, Any]:
                 "treatment": line.treatment,
                 "approves_sensitive": line.approves_sensitive,
             }
-            for line in offer.columns.select_related("column").order_by("column__position")
+            for line in sorted(lines, key=lambda line: line.column.position)
         ],
     }
 
 
-def sha256(offer: Offer) -> str:
+def sha256(offer: Offer, lines: list[OfferColumn] | None = None) -> str:
     """The SHA-256 of the terms' canonical JSON (RFC 8785), 64 hexadecimal characters."""
-    return hashlib.sha256(rfc8785.dumps(of(offer))).hexdigest()
+    return hashlib.sha256(rfc8785.dumps(of(offer, lines))).hexdigest()
 
 
 def _iso(day):

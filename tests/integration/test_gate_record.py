@@ -418,7 +418,7 @@ def test_the_queries_of_a_case_do_not_grow_with_rows():
         NamedPerson.objects.create(convention=convention, user=person, named_by=person)
         factories.convention(convention.offer, organisation_=convention.organisation)
 
-    assert queries_of(convention) == before <= 24
+    assert queries_of(convention) == before <= 16
 
 
 def test_a_simulation_refuses_only_what_later_steps_settle():

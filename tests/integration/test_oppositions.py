@@ -111,13 +111,21 @@ def test_the_same_person_may_say_no_twice_and_is_kept_once(zone, steward):
 
 
 def test_a_waiting_request_ages_the_register_that_the_gate_reads(zone, steward):
+    convention = factories.convention(factories.offer(factories.dataset(zone)))
     request = oppositions.receive(zone, by=steward, local_id=SECRET_NUMBER)
     now = clock.now()
 
-    assert oppositions.synced_at(zone.pk, now) == request.created_at
+    assert the_case(convention, now).oppositions_synced_at == request.created_at
     record_sealed_request(request.pk)
-    assert oppositions.synced_at(zone.pk, now) == now
-    assert facts.synced_at is oppositions.synced_at
+    assert the_case(convention, now).oppositions_synced_at == now
+
+
+def the_case(convention, now):
+    return facts.case(
+        "release_create", by=convention.named_persons.get().user, convention=convention,
+        version=convention.offer.dataset.versions.get(), columns=["age"], purpose_kind="experimentation",
+        purpose_code="", second_factor_at=now, address="", delivery_mode="environment", now=now,
+    )  # fmt: skip
 
 
 def test_a_stranger_to_the_desk_takes_no_opposition(zone):
