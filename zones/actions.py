@@ -26,7 +26,7 @@ from zones.sealing import Sealed
 
 WORKER = Actor("service:worker", kind="service", auth="none")
 S = Zone.Status
-NEXT = {  # the whole life of a zone
+NEXT: dict[tuple[str, str], Zone.Status] = {  # the whole life of a zone
     (S.DRAFT, "open"): S.OPEN,
     (S.SUSPENDED, "open"): S.OPEN,
     (S.OPEN, "suspend"): S.SUSPENDED,

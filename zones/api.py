@@ -1,5 +1,7 @@
 """The catalogue for programs."""
 
+from typing import ClassVar
+
 from django.conf import settings
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, permissions, serializers
@@ -45,7 +47,7 @@ class Catalogue(generics.ListAPIView):
     """Paginated, public. Takes the same `q`, `domain`, `kind`, `personal` as the page; an unknown value is ignored."""
 
     permission_classes = [permissions.AllowAny]
-    authentication_classes = []
+    authentication_classes: ClassVar[list] = []
     serializer_class = CatalogueEntry
 
     def get_queryset(self):

@@ -2,7 +2,8 @@
 
 import copy
 import re
-from typing import Any
+from datetime import date
+from typing import Any, cast
 
 from django import forms
 from django.utils.translation import gettext as _
@@ -20,15 +21,18 @@ class DayInput(forms.DateInput):
         super().__init__(format="%Y-%m-%d")
 
 
-def day(label: str, *, help_text="", required: bool = False) -> forms.DateField:
+Words = Any  # a text, or one translated when the form is shown
+
+
+def day(label: Words, *, help_text="", required: bool = False) -> forms.DateField:
     return forms.DateField(label=label, widget=DayInput(), required=required, help_text=help_text)
 
 
-def line(label: str, *, help_text="", required: bool = False, **attributes) -> forms.CharField:
+def line(label: Words, *, help_text="", required: bool = False, **attributes) -> forms.CharField:
     return forms.CharField(label=label, help_text=help_text, required=required, max_length=300, **attributes)
 
 
-def _choice(label: str) -> forms.ChoiceField:
+def _choice(label: Words) -> forms.ChoiceField:
     return forms.ChoiceField(
         label=label,
         required=False,
@@ -146,7 +150,7 @@ class ZoneForm(forms.ModelForm):
         evidence: dict[str, Any] = {}
         for name in ("information_system", *EVIDENCE[self.kind]):
             value = self.cleaned_data.get(name)
-            value = value.isoformat() if hasattr(value, "isoformat") else value
+            value = value.isoformat() if isinstance(value, date) else value
             if value in (None, "", False):
                 continue
             if name in NESTED:
@@ -179,7 +183,7 @@ class ServiceForm(forms.ModelForm):
         }
 
     def clean(self):
-        facts = super().clean()
+        facts = super().clean() or {}
         first, last = facts.get("participation_from"), facts.get("participation_until")
         if first and last and last < first:
             self.add_error("participation_until", _("Le dernier jour vient avant le premier."))
@@ -199,11 +203,11 @@ class SiteForm(forms.ModelForm):
 
     def __init__(self, *args, zone: Zone, **options):
         super().__init__(*args, **options)
-        self.fields["commune"].choices = [
+        cast(forms.ChoiceField, self.fields["commune"]).choices = [
             (code, f"{found.name} ({code})") for code in zone.communes if (found := geography.find(code))
         ]
-        self.fields["service"].queryset = zone.services.all()
-        self.fields["service"].empty_label = _("aucun")
+        service = cast(forms.ModelChoiceField, self.fields["service"])
+        service.queryset, service.empty_label = zone.services.all(), _("aucun")
 
     def validate_constraints(self):
         """The verb tells about names already taken."""
@@ -221,8 +225,8 @@ class SensorForm(forms.ModelForm):
 
     def __init__(self, *args, zone: Zone, **options):
         super().__init__(*args, **options)
-        self.fields["site"].queryset = zone.sites.all()
-        self.fields["site"].empty_label = None
+        site = cast(forms.ModelChoiceField, self.fields["site"])
+        site.queryset, site.empty_label = zone.sites.all(), None
 
     def validate_constraints(self):
         """The verb tells about names already taken."""
@@ -254,7 +258,7 @@ class DatasetForm(forms.Form):
 
     def __init__(self, *args, zone: Zone, **options):
         super().__init__(*args, **options)
-        self.fields["service"].queryset = zone.services.all()
+        cast(forms.ModelChoiceField, self.fields["service"]).queryset = zone.services.all()
 
 
 DELIMITER_NAMES = {",": _l("virgule"), ";": _l("point-virgule"), "\t": _l("tabulation"), "|": _l("barre verticale")}

@@ -163,7 +163,7 @@ def profile(order: dict[str, Any], tell=lambda line: None) -> dict[str, Any]:
     tell({"step": "load", "percent": 30})
     connection.execute(f"CREATE TEMP TABLE t AS SELECT * FROM {order['relation']}")
     connection.execute("SET enable_external_access = false")
-    rows = connection.execute("SELECT count(*) FROM t").fetchone()[0]
+    (rows,) = connection.execute("SELECT count(*) FROM t").fetchone() or (0,)
     names = [row[0] for row in connection.execute("DESCRIBE t").fetchall()]
     columns = []
     for at, name in enumerate(names):

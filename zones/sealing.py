@@ -166,6 +166,7 @@ class SealingUploadHandler(FileUploadHandler):
         self.seal = Seal(self.zone, self.recipient)
 
     def receive_data_chunk(self, raw_data, start):
+        assert self.seal is not None  # noqa: S101  Django calls new_file first
         if self.seal.size + len(raw_data) > self.limit:
             self._stop(too_large(self.limit))
         try:
@@ -177,6 +178,7 @@ class SealingUploadHandler(FileUploadHandler):
 
     def file_complete(self, file_size):
         seal, self.seal = self.seal, None
+        assert seal is not None  # noqa: S101  Django calls new_file first
         if seal.size == 0:
             seal.abandon()
             self.problem = BadInput(_("Le fichier est vide. Choisissez-en un autre."))

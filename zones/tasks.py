@@ -67,6 +67,7 @@ def run_apart(order: dict[str, Any], tell=lambda step: None) -> dict[str, Any]:
             env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": order["scratch"]},
         )  # fmt: skip
         try:
+            assert process.stdin and process.stdout  # noqa: S101  both are pipes
             process.stdin.write(json.dumps(order))
             process.stdin.close()
             result = None

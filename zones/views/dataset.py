@@ -1,5 +1,7 @@
 """Pages of datasets and their versions, the upload that seals as it reads, the roles of columns, the publication."""
 
+from typing import Any
+
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
@@ -74,9 +76,9 @@ def dataset_create(request, slug):
     )
 
 
-def _columns(dataset: Dataset, rows: int | None) -> list:
-    """The columns with what the pages draw of each. Values of identifiers are shown to nobody."""
-    columns = list(dataset.columns.select_related("confirmed_by"))
+def _columns(dataset: Dataset, rows: int | None) -> list[Any]:
+    """The columns with what the pages draw of each set beside. Values of identifiers are shown to nobody."""
+    columns: list[Any] = list(dataset.columns.select_related("confirmed_by"))
     for column in columns:
         seen = column.profile
         column.type_label = TYPES.get(column.type, column.type)
@@ -107,7 +109,7 @@ def dataset_detail(request, slug):
     dataset = dataset_or_404(request, slug)
     held = permissions.roles_on(request.user, dataset.zone)
     may = {act for act in permissions.ROLES_OF if permissions.may(request.user, act, dataset.zone, held=held)}
-    versions = list(dataset.versions.all()[:20])
+    versions: list[Any] = list(dataset.versions.all()[:20])
     latest = next((v for v in versions if v.status == DatasetVersion.Status.PROFILED), None)
     context = {
         "dataset": dataset,
@@ -212,8 +214,8 @@ def version_detail(request, slug, number):
     return render(request, "zones/version_detail.html", context)
 
 
-def _reading_in_words(reading: Reading) -> list[tuple[str, str]]:
-    words = [(_("Format"), _("JSON par lignes") if reading.format == "ndjson" else "CSV")]
+def _reading_in_words(reading: Reading) -> list[tuple[str, Any]]:
+    words: list[tuple[str, Any]] = [(_("Format"), _("JSON par lignes") if reading.format == "ndjson" else "CSV")]
     words.append((_("Encodage"), ENCODING_NAMES.get(reading.encoding, reading.encoding)))
     if reading.format == "csv":
         words.append((_("Séparateur"), DELIMITER_NAMES.get(reading.delimiter, reading.delimiter)))

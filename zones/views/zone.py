@@ -1,5 +1,7 @@
 """Pages of zones: the public ones, and those of the people who run them."""
 
+from typing import Any
+
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.core.paginator import Paginator
@@ -120,7 +122,7 @@ def zone_detail(request, slug):
     may = {act for act in permissions.ROLES_OF if permissions.may(request.user, act, zone, held=held)}
     sites = list(zone.sites.select_related("service").prefetch_related("sensors")[:100])
     today = clock.today()
-    services = list(zone.services.all()[:100])
+    services: list[Any] = list(zone.services.all()[:100])
     for service in services:
         service.hosts_today = service.participation_from <= today <= service.participation_until
     datasets = Dataset.objects.filter(zone=zone)
