@@ -149,15 +149,14 @@ def record(
                 "tool": "terrain/1",
             }
         )
-        cursor.execute(
-            "INSERT INTO audit_event (at_day, payload) VALUES (%s, %s) RETURNING id",
-            [at.date(), payload],
-        )
-        number = cursor.fetchone()[0]
-        if body is not None:
+        event = "INSERT INTO audit_event (at_day, payload) VALUES (%s, %s)"
+        if body is None:
+            cursor.execute(event, [at.date(), payload])
+        else:  # one round trip for both
             cursor.execute(
-                "INSERT INTO audit_detail (event_id, salt, body) VALUES (%s, %s, %s)",
-                [number, salt, body.decode()],
+                f"WITH event AS ({event} RETURNING id) "
+                "INSERT INTO audit_detail (event_id, salt, body) SELECT id, %s, %s FROM event",
+                [at.date(), payload, salt, body.decode()],
             )
     return event_id
 

@@ -11,10 +11,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from django.db import connection
+from django.db import connection, transaction
 
 from broker import clock
 from broker.audit import merkle, note, search, state, tiles
+from broker.audit.sequencer import IN_ORDER
 from broker.errors import BadInput, WrongState
 
 KIT = Path(__file__).parent / "kit"
@@ -136,7 +137,8 @@ def _whole(size: int):
     """(index, event id, payload) of the first `size` leaves, read in the order that made them leaves."""
     mark, index = (-1, "0", 0), 0
     while index < size:
-        with connection.cursor() as cursor:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(IN_ORDER.format("LOCAL"))
             cursor.execute(
                 "SELECT e.id, e.generation, e.xid::text AS place, e.payload FROM audit_event e "
                 "WHERE (e.generation, e.xid, e.id) > (%s, %s::xid8, %s) ORDER BY e.generation, e.xid, e.id LIMIT %s",

@@ -27,12 +27,17 @@ LOCK = 0x7E22A1  # one sequencer a database
 BATCH = 5_000
 RETENTION = "convention + 5 ans"  # legal-gate section 10
 
+# The two scalar selects are read once a batch, not once a row.
 FINAL = """
     SELECT e.id, e.generation, e.xid::text AS place, e.payload FROM audit_event e
     WHERE (e.generation, e.xid, e.id) > (%s, %s::xid8, %s)
-      AND (e.generation < audit_generation() OR e.xid < pg_snapshot_xmin(pg_current_snapshot()))
+      AND (e.generation < (SELECT generation FROM audit_sequencer)
+           OR e.xid < (SELECT pg_snapshot_xmin(pg_current_snapshot())))
     ORDER BY e.generation, e.xid, e.id LIMIT %s
 """
+# PostgreSQL cannot guess how much a comparison of rows leaves: it would read and sort the whole rest for one batch,
+# where walking the index of each partition side by side reads the batch alone.
+IN_ORDER = "SET {} enable_sort = off"
 COPY = """
     COPY audit_index (leaf_index, event_id, generation, xid, at, ulid, zone, actor, org, conv, obj, act, out, sub, purp)
     FROM STDIN
@@ -61,6 +66,7 @@ class Sequencer:
         """
         if not self._one("SELECT pg_try_advisory_lock(%s)", LOCK)[0]:
             raise CannotStart("another sequencer holds this log: stop it first")
+        self.connection.execute(IN_ORDER.format("SESSION"))
         generation, xid, number, self.size = self._one(
             "SELECT last_generation, last_xid::text, last_id, size FROM audit_sequencer"
         )
@@ -114,6 +120,7 @@ class Sequencer:
             edge = tiles.Edge(self.edge.size, self.edge.partial)
             changed = edge.grow([merkle.leaf_hash(row[3].encode()) for row in rows])
             counts: Counter = Counter()
+            unread: list[int] = []
             with self.connection.cursor() as cursor:
                 with cursor.copy(COPY) as copy:
                     for index, (number, generation, xid, payload) in enumerate(rows, start):
@@ -123,9 +130,7 @@ class Sequencer:
                              c.act, c.out, c.sub, c.purp)
                         )  # fmt: skip
                         if c is leaf.UNPARSED:
-                            log.error(
-                                "leaf %d (event %d) cannot be read; it is hashed and indexed as unparsed", index, number
-                            )
+                            unread.append(index)
                         else:
                             counts[c.at[:10], c.zone, c.org, c.conv, c.act, c.out, c.purp] += 1
                 cursor.executemany(
@@ -147,6 +152,8 @@ class Sequencer:
                 )
                 if cursor.rowcount != 1:
                     raise CannotStart("another sequencer moved this log: stop it first")
+        if unread:
+            log.error("%d leaves from %d on cannot be read: hashed, indexed as unparsed", len(unread), unread[0])
         self.edge, self.size, self.mark = edge, edge.size, (generation, xid, number)
         return len(rows)
 

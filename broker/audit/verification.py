@@ -12,6 +12,7 @@ import psycopg
 
 from broker.audit import leaf, merkle, tiles
 from broker.audit.note import BadNote, Checkpoint, Verifier
+from broker.audit.sequencer import IN_ORDER
 
 MOST = 20  # problems told; the rest is counted
 CHUNK = 2_000
@@ -25,6 +26,7 @@ def problems(connection: psycopg.Connection, verifier: Verifier) -> tuple[int, l
     found: list[str] = []
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        connection.execute(IN_ORDER.format("LOCAL"))
         size = connection.execute("SELECT size FROM audit_sequencer").fetchone()[0]
         checkpoints = connection.execute(
             "SELECT size, root, note, proof FROM audit_checkpoint ORDER BY size"
@@ -62,20 +64,32 @@ def problems(connection: psycopg.Connection, verifier: Verifier) -> tuple[int, l
     return size, found[:MOST] + ([f"and {len(found) - MOST} more"] if len(found) > MOST else [])
 
 
+EVENTS = """
+    SELECT e.payload, e.id FROM audit_event e
+    WHERE (e.generation, e.xid, e.id) <= (SELECT last_generation, last_xid, last_id FROM audit_sequencer)
+    ORDER BY e.generation, e.xid, e.id
+"""
+INDEX = """
+    SELECT leaf_index, event_id, at, ulid, zone, actor, org, conv, obj, act, out, sub, purp
+    FROM audit_index ORDER BY leaf_index
+"""
+
+
 def _chunks(connection) -> Iterator[list]:
-    """(payload, event id, index row or None) in the log's order."""
-    query = """
-        SELECT e.payload, e.id, i.leaf_index, i.event_id, i.at, i.ulid, i.zone, i.actor, i.org, i.conv, i.obj, i.act,
-               i.out, i.sub, i.purp
-        FROM audit_sequencer s, audit_event e
-        LEFT JOIN audit_index i ON (i.generation, i.xid, i.event_id) = (e.generation, e.xid, e.id)
-        WHERE (e.generation, e.xid, e.id) <= (s.last_generation, s.last_xid, s.last_id)
-        ORDER BY e.generation, e.xid, e.id
-    """
-    with connection.cursor(name="audit_verify") as cursor:
-        cursor.execute(query)
-        while rows := cursor.fetchmany(CHUNK):
-            yield [(row[0], row[1], None if row[2] is None else tuple(row[2:])) for row in rows]
+    """(payload, event id, index row or None) in the log's order: both tables are walked side by side."""
+    with connection.cursor(name="audit_events") as events, connection.cursor(name="audit_index") as index:
+        events.execute(EVENTS)
+        index.execute(INDEX)
+        indexed = iter(index)
+        row, place = next(indexed, None), 0
+        while found := events.fetchmany(CHUNK):
+            chunk = []
+            for payload, event_id in found:
+                while row is not None and row[0] < place:
+                    row = next(indexed, None)
+                chunk.append((payload, event_id, row if row is not None and row[0] == place else None))
+                place += 1
+            yield chunk
 
 
 def _columns(payload: str) -> tuple:

@@ -1,0 +1,282 @@
+"""`make bench WHAT=audit`: what the log costs, beside a plain INSERT of the same bytes, in the same run.
+
+BENCH_EVENTS is the size of the log that is searched and verified (200,000 unless told); figures named `_1m` are given
+only at a million events or, where the work is linear, scaled to a million and said so in the notes.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import zipfile
+from pathlib import Path
+
+import psycopg
+
+from deploy.bench import Figures
+from deploy.bench.__main__ import owner_url
+from deploy.postgres import Cluster, binaries
+
+EVENTS = int(os.environ.get("BENCH_EVENTS", 200_000))
+ROUNDS, ROUND_SECONDS = 9, 2
+MILLION = 1_000_000
+# One event as the application writes it, about 550 bytes.
+PAYLOAD = json.dumps(
+    {
+        "act": "zone.create", "actor": {"auth": "mfa", "id": "p:" + "0" * 32, "kind": "person"},
+        "at": "2026-11-22T10:00:00.000000Z", "basis": "", "conv": "cv:CV-2026-0001@1", "d": "sha256:" + "0" * 64,
+        "id": "01KANXXXXXXXXXXXXXXXXXXXXX", "ip": "10.0.0.0/24", "n": None,
+        "obj": {"id": "1", "type": "zone", "ver": ""}, "on_behalf": "", "org": "org:1", "out": "allow", "policy": "",
+        "purp": "", "reason": [], "req": "0" * 32, "sub": None, "tool": "terrain/1", "v": 1, "zone": "zone:z1",
+    },
+    separators=(",", ":"),
+)  # fmt: skip
+
+# Events as the application writes them: 200 persons, 5,000 objects, a day's span, one in twenty refused.
+GENERATE = """
+    INSERT INTO audit_event (at_day, payload)
+    SELECT current_date, '{"act":"data.download","actor":{"auth":"mfa","id":"p:' || md5((i %% 200)::text)
+      || '","kind":"person"},"at":"'
+      || to_char(now() AT TIME ZONE 'UTC' - make_interval(secs => (%(n)s::int - i) * 0.086),
+                 'YYYY-MM-DD"T"HH24:MI:SS.US') || 'Z","basis":"","conv":"cv:CV-2026-'
+      || lpad((i %% 300)::text, 4, '0') || '@1","d":null,"id":"01KAN' || upper(substring(md5(i::text) FOR 21))
+      || '","ip":"10.0.0.0/24","n":null,"obj":{"id":"' || i %% 5000 || '","type":"release","ver":""},'
+      || '"on_behalf":"","org":"org:' || i %% 120 || '","out":"' || CASE WHEN i %% 20 = 0 THEN 'deny' ELSE 'allow' END
+      || '","policy":"","purp":"experimentation","reason":[],"req":"' || md5('r' || i) || '","sub":null,'
+      || '"tool":"terrain/1","v":1,"zone":"zone:z' || i %% 12 || '"}'
+    FROM generate_series(%(first)s::int, %(last)s::int) AS i
+"""
+
+
+def p95(samples: list[float]) -> float:
+    return statistics.quantiles(samples, n=100)[94]
+
+
+def measure() -> Figures:
+    figures = Figures()
+    scratch = Path(tempfile.mkdtemp(prefix="terrain-bench-"))
+    try:
+        with psycopg.connect(owner_url(), autocommit=True) as owner:
+            for name in ("fsync", "synchronous_commit", "shared_buffers"):
+                figures.settings[name] = owner.execute(f"SHOW {name}").fetchone()[0]
+            figures.settings["events"] = EVENTS
+            appends(figures, owner, scratch)
+            record_cost(figures)
+            sequence(figures, owner, scratch)
+            searches(figures)
+            verification(figures, scratch)
+            latency(figures, scratch)
+    finally:
+        shutil.rmtree(scratch)
+    return figures
+
+
+def appends(figures: Figures, owner: psycopg.Connection, scratch: Path) -> None:
+    """pgbench, one INSERT a transaction, the two tables in turn; the median of the paired ratios."""
+    owner.execute("CREATE TABLE bench_plain (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "
+                  "at timestamptz NOT NULL DEFAULT clock_timestamp(), payload text NOT NULL)")  # fmt: skip
+    scripts = {}
+    for name, insert in (
+        ("plain", "INSERT INTO bench_plain (payload) VALUES"),
+        ("event", "INSERT INTO audit_event (at_day, payload) VALUES"),
+    ):
+        values = f"('{PAYLOAD}')" if name == "plain" else f"(current_date, '{PAYLOAD}')"
+        scripts[name] = scratch / f"{name}.sql"
+        scripts[name].write_text(f"{insert} {values};\n")
+    pgbench = binaries() / "pgbench"
+    if not pgbench.exists():
+        figures.notes.append("no pgbench beside this PostgreSQL: append ratios not measured")
+        return
+    url = os.environ["DATABASE_URL"]
+    for writers in (4, 16):
+        ratios = []
+        for _ in range(ROUNDS):
+            rate = {name: _pgbench(pgbench, url, script, writers) for name, script in scripts.items()}
+            ratios.append(rate["event"] / rate["plain"])
+        figures.add(f"append_over_insert_{writers}_writers", statistics.median(ratios), "x")
+    wal = {}
+    for name, script in scripts.items():
+        owner.execute("CHECKPOINT") if _superuser(owner) else None
+        before = owner.execute("SELECT pg_current_wal_insert_lsn()").fetchone()[0]
+        with psycopg.connect(url, autocommit=True) as writer:
+            for _ in range(3000):
+                writer.execute(script.read_text())
+        wal[name] = owner.execute("SELECT pg_current_wal_insert_lsn() - %s::pg_lsn", [before]).fetchone()[0]
+    figures.add("wal_over_insert", float(wal["event"] / wal["plain"]), "x")
+
+
+def _superuser(owner: psycopg.Connection) -> bool:
+    return owner.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()[0]
+
+
+def _pgbench(program: Path, url: str, script: Path, writers: int) -> float:
+    done = subprocess.run(
+        [str(program), "-n", "-c", str(writers), "-j", "2", "-T", str(ROUND_SECONDS), "-f", str(script), url],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    line = next(line for line in done.stdout.splitlines() if line.startswith("tps ="))
+    return float(line.split()[2])
+
+
+def record_cost(figures: Figures) -> None:
+    """One business row a transaction, with and without `record`, in turn; the difference of the medians."""
+    from django.db import connection, transaction
+
+    from broker.audit.actions import record
+    from broker.audit.actor import Actor
+
+    actor = Actor("user:1", auth="mfa", org="org:1")
+    took: dict[bool, list[float]] = {True: [], False: []}
+    with psycopg.connect(owner_url(), autocommit=True) as owner:
+        owner.execute("CREATE TABLE bench_business (v text)")
+    for turn in range(1200):
+        recorded = bool(turn % 2)
+        began = time.perf_counter()
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("INSERT INTO bench_business VALUES ('x')")
+            if recorded:
+                record("zone.create", by=actor, obj=("zone", "1"), zone="zone:1", detail={"motif": "mesure"})
+        took[recorded].append((time.perf_counter() - began) * 1000)
+    figures.add(
+        "record_through_application_added_median", statistics.median(took[True]) - statistics.median(took[False]), "ms"
+    )
+
+
+def _sequencer(scratch: Path):
+    from broker import clock
+    from broker.audit.sequencer import Sequencer
+    from broker.audit.signer import Signing
+
+    url = Cluster(Path(__file__).resolve().parent.parent.parent / "var" / "bench").url("terrain_seq", "bench")
+    link = psycopg.connect(url, autocommit=True)
+    sequencer = Sequencer(link, Signing(scratch / "signer", "terrain.bench/log"))
+    sequencer.start(at=clock.now())
+    return sequencer
+
+
+def sequence(figures: Figures, owner: psycopg.Connection, scratch: Path) -> None:
+    """EVENTS events already committed: leaves a second until index, tiles and checkpoints stand; bytes in all."""
+    sequencer = _sequencer(scratch)
+    sequencer.catch_up()
+    size = "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relname ~ '^audit_' AND relkind = 'r'"
+    before, placed = int(owner.execute(size).fetchone()[0]), sequencer.size
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as writer:
+        for first in range(1, EVENTS + 1, 20_000):
+            last = min(first + 19_999, EVENTS)
+            writer.execute(GENERATE, {"n": EVENTS, "first": first, "last": last})
+        payload = writer.execute(
+            "SELECT avg(octet_length(payload)) FROM audit_event WHERE id > %s", [placed]
+        ).fetchone()
+    began = time.perf_counter()
+    sequencer.catch_up()
+    seconds = time.perf_counter() - began
+    figures.add("sequence_and_index", (sequencer.size - placed) / seconds, "leaves/s")
+    owner.execute("VACUUM (ANALYZE) audit_event")
+    owner.execute("VACUUM (ANALYZE) audit_index")
+    figures.add("bytes_per_event", (int(owner.execute(size).fetchone()[0]) - before) / EVENTS, "B")
+    figures.settings["payload_bytes_mean"] = round(float(payload[0]))
+    sequencer.connection.close()
+
+
+def searches(figures: Figures) -> None:
+    """The first page by person, object, hour, refusals and act, and a proof, each 40 times or more; p95."""
+    from datetime import UTC, datetime, timedelta
+
+    from django.test import Client
+
+    from broker.audit import search, state
+
+    now = datetime.now(UTC)
+    took = []
+    for turn in range(60):
+        queries = (
+            search.Query(actor=(hashlib.md5(str(turn % 200).encode(), usedforsecurity=False).digest(),)),
+            search.Query(obj=(f"release:{turn * 7}",)),
+            search.Query(since=now - timedelta(hours=3), until=now - timedelta(hours=2)),
+            search.Query(out=("deny", "error")),
+            search.Query(zone=(f"zone:z{turn % 12}",), act=("data.download",)),
+        )
+        for query in queries:
+            began = time.perf_counter()
+            found = search.page(query)
+            took.append((time.perf_counter() - began) * 1000)
+            if turn == 0 and not found.entries:
+                figures.notes.append(f"a search of the bench finds nothing: {query}")
+    name = "search_first_page_p95_1m" if EVENTS >= MILLION else f"search_first_page_p95_{EVENTS}"
+    figures.add(name, p95(took), "ms")
+    size, client, took = state.checkpoint().size, Client(), []
+    for turn in range(200):
+        began = time.perf_counter()
+        answer = client.get(f"/log/preuve/{turn * 7919 % size}")
+        took.append((time.perf_counter() - began) * 1000)
+        assert answer.status_code == 200  # noqa: S101
+    figures.add("inclusion_proof_http_p95", p95(took), "ms")
+    figures.notes.append("inclusion_proof_http_p95: the whole Django request, without the socket")
+
+
+def verification(figures: Figures, scratch: Path) -> None:
+    """The bundle of the whole log, then its own script alone: seconds for a million leaves, scaled from those there."""
+    from broker.audit import bundle
+
+    with (scratch / "dossier.zip").open("wb") as out:
+        began = time.perf_counter()
+        made = bundle.write(out, None, most_whole=sys.maxsize)
+        figures.add(f"bundle_of_{made.entries}_entries", time.perf_counter() - began, "s")
+    with zipfile.ZipFile(scratch / "dossier.zip") as archive:
+        archive.extractall(scratch / "dossier")
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-I", "verify.py"], cwd=scratch / "dossier", check=True, capture_output=True)
+        seconds.append(time.perf_counter() - began)
+    figures.add("verify_1m_leaves", statistics.median(seconds) * MILLION / made.entries, "s")
+    figures.notes.append(f"verify_1m_leaves: {statistics.median(seconds):.2f} s for {made.entries} leaves, scaled")
+
+
+def latency(figures: Figures, scratch: Path) -> None:
+    """About 1,000 commits a second for ten seconds: from each commit to the first checkpoint that holds its leaf."""
+    sequencer, stop = _sequencer(scratch), threading.Event()
+    begun = sequencer.size
+
+    def turn():
+        while not stop.is_set():
+            if not sequencer.catch_up():
+                stop.wait(0.2)
+
+    def write():
+        with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as writer:
+            began = time.monotonic()
+            for number in range(2500):
+                writer.execute("INSERT INTO audit_event (at_day, payload) VALUES (current_date, %s)", [PAYLOAD])
+                time.sleep(max(0.0, began + number / 250 - time.monotonic()))
+
+    working = threading.Thread(target=turn)
+    working.start()
+    writers = [threading.Thread(target=write) for _ in range(4)]
+    began = time.monotonic()
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    rate = 10_000 / (time.monotonic() - began)
+    time.sleep(1)
+    stop.set()
+    working.join()
+    row = sequencer.connection.execute(
+        "SELECT percentile_cont(0.99) WITHIN GROUP (ORDER BY extract(epoch FROM c.published_at - e.recorded_at)) "
+        "FROM audit_index i JOIN audit_event e ON (e.generation, e.xid, e.id) = (i.generation, i.xid, i.event_id) "
+        "CROSS JOIN LATERAL "
+        "(SELECT published_at FROM audit_checkpoint WHERE size > i.leaf_index ORDER BY size LIMIT 1) c "
+        "WHERE i.leaf_index >= %s",
+        [begun],
+    ).fetchone()
+    figures.add("commit_to_checkpoint_p99_at_1000_per_s", float(row[0]), "s")
+    figures.notes.append(f"commit_to_checkpoint: {rate:.0f} commits/s reached, writers and sequencer in one process")
+    sequencer.connection.close()
