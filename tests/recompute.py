@@ -287,7 +287,7 @@ def recompute(inputs: Inputs) -> Report:
     report.check("autant de lignes que recalculé", len(table) == len(wanted), f"{len(table)} pour {len(wanted)}")
     if recipe["personal"]:
         check_persons(report, inputs, rows, names, table)
-    different = Counter()
+    different: Counter[str] = Counter()
     for got, want in zip(table, wanted, strict=False):
         for name, a, b in zip(wanted_names, got, want, strict=False):
             if not same(a, b):

@@ -61,6 +61,7 @@ class Ready:
         zone, dataset = self.convention.zone, release.dataset_version.dataset
         sealed = (store._folder() / release.stored_as).read_bytes()
         at = release.opposition_snapshot_at
+        assert at is not None
         return Inputs(
             source=self.source, recipe=release.recipe,
             pseudonym_key=keys.open("pseudonym", f"convention:{self.convention.pk}").decode(),
