@@ -30,7 +30,7 @@ USUAL = ("desktop-light", "phone-dark")
 DEPTH = 3  # links from the start
 PAGES = 60  # at most, for one person
 NOT_PAGES = re.compile(
-    r"\.(pdf|json|zip|txt|csv|py)$|^/(log|static|telecharger|ordres|api|tile|checkpoint)/|deconnexion|logout"
+    r"\.(pdf|json|zip|txt|csv|py)$|^/(log/.|static|telecharger|ordres|api|compte/2fa/rec|demo/h)|logout"
 )
 # What differs between two pages of one kind.
 VARIABLE = re.compile(r"(?<=/)([0-9a-f]{8}-[0-9a-f-]{27}|\d+|CV-[^/]+)(?=/|$)")

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
 
 from broker import clock
 from broker.accounts.models import Organisation, SecureEnvironment
@@ -11,21 +12,21 @@ from .offer import Offer
 
 
 class PurposeKind(models.TextChoices):
-    EXPERIMENTATION = "experimentation", "mettre au point et essayer"
-    COMMERCIAL = "commercial", "servir des clients"
+    EXPERIMENTATION = "experimentation", _("mettre au point et essayer")
+    COMMERCIAL = "commercial", _("servir des clients")
 
 
 class Application(models.Model):
     class Status(models.TextChoices):
-        DRAFT = "draft", "brouillon"
-        SUBMITTED = "submitted", "déposée"
-        APPROVED = "approved", "approuvée"
-        REFUSED = "refused", "refusée"
-        WITHDRAWN = "withdrawn", "retirée"
+        DRAFT = "draft", _("brouillon")
+        SUBMITTED = "submitted", _("déposée")
+        APPROVED = "approved", _("approuvée")
+        REFUSED = "refused", _("refusée")
+        WITHDRAWN = "withdrawn", _("retirée")
 
     class Mode(models.TextChoices):
-        OBSERVE = "observe", "observation (données seules)"
-        SHADOW = "shadow", "à blanc, sans effet"
+        OBSERVE = "observe", _("observation (données seules)")
+        SHADOW = "shadow", _("à blanc, sans effet")
 
     offer = models.ForeignKey(Offer, models.PROTECT, related_name="applications")
     organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="applications")

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
 
 from broker import clock
 from broker.accounts import grants
@@ -37,13 +38,13 @@ class Convention(models.Model):
     """A signed, time-limited agreement to experiment. Dates are days of Europe/Paris, the last included."""
 
     class Status(models.TextChoices):
-        SIGNING = "signing", "en signature"
-        ACTIVE = "active", "active"
-        SUSPENDED = "suspended", "suspendue"
-        EXPIRED = "expired", "arrivée à terme"
-        TERMINATED = "terminated", "résiliée"
-        CLOSED = "closed", "close"
-        WITHDRAWN = "withdrawn", "abandonnée"
+        SIGNING = "signing", _("en signature")
+        ACTIVE = "active", _("active")
+        SUSPENDED = "suspended", _("suspendue")
+        EXPIRED = "expired", _("arrivée à terme")
+        TERMINATED = "terminated", _("résiliée")
+        CLOSED = "closed", _("close")
+        WITHDRAWN = "withdrawn", _("abandonnée")
 
     ref = models.CharField("référence", max_length=20, unique=True)
     application = models.OneToOneField(Application, models.PROTECT, related_name="convention")
@@ -122,19 +123,19 @@ class SealedDocument(models.Model):
 
 
 class SignatureLevel(models.TextChoices):
-    SIMPLE = "simple", "simple"
-    STRENGTHENED = "strengthened", "renforcée (niveau propre à Terrain)"
-    ADVANCED = "advanced", "avancée"
-    QUALIFIED = "qualified", "qualifiée"
+    SIMPLE = "simple", _("simple")
+    STRENGTHENED = "strengthened", _("renforcée (niveau propre à Terrain)")
+    ADVANCED = "advanced", _("avancée")
+    QUALIFIED = "qualified", _("qualifiée")
 
 
 class Signature(models.Model):
     """One party's signature: the SHA-256 of the bytes, the signer, their mandate and the time. Never changed."""
 
     class Party(models.TextChoices):
-        OPERATOR = "operator", "opérateur"
-        EXPERIMENTER = "experimenter", "expérimentateur"
-        HOLDER = "holder", "détenteur des données"
+        OPERATOR = "operator", _("opérateur")
+        EXPERIMENTER = "experimenter", _("expérimentateur")
+        HOLDER = "holder", _("détenteur des données")
 
     convention = models.ForeignKey(Convention, models.PROTECT, related_name="signatures")
     party = models.CharField(max_length=14, choices=Party.choices)

@@ -4,6 +4,7 @@ import uuid
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from broker import clock
 from broker.accounts.models import Organisation
@@ -12,9 +13,9 @@ from .convention import Convention
 
 
 class Effect(models.TextChoices):
-    PERMIT = "permit", "permis"
-    PERMIT_WITH_OBLIGATIONS = "permit_with_obligations", "permis sous obligations"
-    DENY = "deny", "refusé"
+    PERMIT = "permit", _("permis")
+    PERMIT_WITH_OBLIGATIONS = "permit_with_obligations", _("permis sous obligations")
+    DENY = "deny", _("refusé")
 
 
 class GateDecision(models.Model):

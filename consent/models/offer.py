@@ -4,6 +4,7 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
 
 from broker import clock
 from broker.accounts import grants
@@ -11,13 +12,13 @@ from zones.models import Column, Dataset
 
 
 class ModelsFate(models.TextChoices):
-    KEPT = "kept_with_attestation", "conservés, avec attestation"
-    DESTROYED = "destroyed", "détruits"
+    KEPT = "kept_with_attestation", _("conservés, avec attestation")
+    DESTROYED = "destroyed", _("détruits")
 
 
 class DeliveryMode(models.TextChoices):
-    ENVIRONMENT = "environment", "remise dans l'environnement déclaré"
-    FILE_DOWNLOAD = "file_download", "téléchargement d'un fichier"
+    ENVIRONMENT = "environment", _("remise dans l'environnement déclaré")
+    FILE_DOWNLOAD = "file_download", _("téléchargement d'un fichier")
 
 
 class OfferQuerySet(models.QuerySet):
@@ -36,11 +37,11 @@ class Offer(models.Model):
     """One version of an offer. A change makes a new version; what was published never changes."""
 
     class Status(models.TextChoices):
-        DRAFT = "draft", "brouillon"
-        UNDER_REVIEW = "under_review", "en décision"
-        PUBLISHED = "published", "publiée"
-        SUSPENDED = "suspended", "suspendue"
-        ENDED = "ended", "terminée"
+        DRAFT = "draft", _("brouillon")
+        UNDER_REVIEW = "under_review", _("en décision")
+        PUBLISHED = "published", _("publiée")
+        SUSPENDED = "suspended", _("suspendue")
+        ENDED = "ended", _("terminée")
 
     dataset = models.ForeignKey(Dataset, models.PROTECT, related_name="offers")
     version = models.PositiveIntegerField(default=1)
@@ -106,8 +107,8 @@ class Opinion(models.Model):
     """What the DPO or the head of service thinks of an offer, before the operator decides."""
 
     class Kind(models.TextChoices):
-        DPO = "dpo", "avis du DPO"
-        HEAD_OF_SERVICE = "head_of_service", "avis du responsable de service"
+        DPO = "dpo", _("avis du DPO")
+        HEAD_OF_SERVICE = "head_of_service", _("avis du responsable de service")
 
     offer = models.ForeignKey(Offer, models.CASCADE, related_name="opinions")
     kind = models.CharField(max_length=20, choices=Kind.choices)

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from broker import clock
 from zones.models import Zone
@@ -12,8 +13,8 @@ class Opposition(models.Model):
     """A person of one zone refuses reuse. `token` = HMAC-SHA-256(zone key, local identifier), 32 bytes."""
 
     class Scope(models.TextChoices):
-        EVERYTHING = "everything", "toute réutilisation"
-        DATASET = "dataset", "un jeu de données"
+        EVERYTHING = "everything", _("toute réutilisation")
+        DATASET = "dataset", _("un jeu de données")
 
     zone = models.ForeignKey(Zone, models.PROTECT, related_name="oppositions")
     token = models.BinaryField(max_length=32)

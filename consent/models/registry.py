@@ -5,6 +5,7 @@ from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import ArrayField, DateRangeField, RangeOperators
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from broker import clock
 from broker.accounts.models import Organisation
@@ -27,16 +28,16 @@ class RegistryEntry(models.Model):
     """One request, then one line of the public list, for one legal person."""
 
     class Status(models.TextChoices):
-        DRAFT = "draft", "brouillon"
-        SUBMITTED = "submitted", "déposée"
-        INCOMPLETE = "incomplete", "incomplète"
-        UNDER_REVIEW = "under_review", "en instruction"
-        ACCREDITED = "accredited", "agréé"
-        SUSPENDED = "suspended", "suspendu"
-        REFUSED = "refused", "refusé"
-        ABANDONED = "abandoned", "abandonnée"
-        WITHDRAWN = "withdrawn", "retiré"
-        EXPIRED = "expired", "expiré"
+        DRAFT = "draft", _("brouillon")
+        SUBMITTED = "submitted", _("déposée")
+        INCOMPLETE = "incomplete", _("incomplète")
+        UNDER_REVIEW = "under_review", _("en instruction")
+        ACCREDITED = "accredited", _("agréé")
+        SUSPENDED = "suspended", _("suspendu")
+        REFUSED = "refused", _("refusé")
+        ABANDONED = "abandoned", _("abandonnée")
+        WITHDRAWN = "withdrawn", _("retiré")
+        EXPIRED = "expired", _("expiré")
 
     organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="registry_entries")
     status = models.CharField("état", max_length=14, choices=Status.choices, default=Status.DRAFT)

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q, Value
 from django.db.models.functions import Concat
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from broker import clock
 from broker.accounts.models import Organisation
@@ -17,22 +18,22 @@ from .zone import Plain, Service, Zone, operators_of, zones_of
 class Domain(models.TextChoices):
     """Legal and technical families of data (legal-gate, section 3.2)."""
 
-    CLINICAL = "clinical", "données cliniques"
-    IMAGING = "imaging", "imagerie"
-    COMMUNITY_CARE = "community_care", "soins de ville"
-    BIOLOGICAL = "biological", "biologie"
-    GENETIC = "genetic", "génétique"
-    MEDICO_ECONOMIC = "medico_economic", "médico-économique"
-    EQUIPMENT_STATUS = "equipment_status", "état des équipements"
-    ENERGY_METERING = "energy_metering", "comptage d'énergie"
-    ENERGY_GRID = "energy_grid", "réseau d'énergie"
-    EV_CHARGING = "ev_charging", "recharge de véhicules"
-    MOBILITY_TRACE = "mobility_trace", "traces de mobilité"
-    VIDEO_SCENE = "video_scene", "scènes vidéo"
-    ROAD_INFRASTRUCTURE = "road_infrastructure", "infrastructure routière"
-    HD_MAP = "hd_map", "carte de précision"
-    MAINTENANCE = "maintenance", "maintenance"
-    ENVIRONMENT = "environment", "environnement"
+    CLINICAL = "clinical", _("données cliniques")
+    IMAGING = "imaging", _("imagerie")
+    COMMUNITY_CARE = "community_care", _("soins de ville")
+    BIOLOGICAL = "biological", _("biologie")
+    GENETIC = "genetic", _("génétique")
+    MEDICO_ECONOMIC = "medico_economic", _("médico-économique")
+    EQUIPMENT_STATUS = "equipment_status", _("état des équipements")
+    ENERGY_METERING = "energy_metering", _("comptage d'énergie")
+    ENERGY_GRID = "energy_grid", _("réseau d'énergie")
+    EV_CHARGING = "ev_charging", _("recharge de véhicules")
+    MOBILITY_TRACE = "mobility_trace", _("traces de mobilité")
+    VIDEO_SCENE = "video_scene", _("scènes vidéo")
+    ROAD_INFRASTRUCTURE = "road_infrastructure", _("infrastructure routière")
+    HD_MAP = "hd_map", _("carte de précision")
+    MAINTENANCE = "maintenance", _("maintenance")
+    ENVIRONMENT = "environment", _("environnement")
 
 
 class DatasetQuerySet(models.QuerySet):
@@ -52,9 +53,9 @@ class Dataset(models.Model):
     """Catalogued data with a holder, domains and column roles. Its rows never enter the web's processes."""
 
     class Status(models.TextChoices):
-        DRAFT = "draft", "brouillon"
-        PUBLISHED = "published", "publié"
-        WITHDRAWN = "withdrawn", "retiré"
+        DRAFT = "draft", _("brouillon")
+        PUBLISHED = "published", _("publié")
+        WITHDRAWN = "withdrawn", _("retiré")
 
     zone = models.ForeignKey(Zone, models.PROTECT, related_name="datasets")
     service = models.ForeignKey(Service, models.PROTECT, null=True, blank=True, related_name="datasets")
@@ -97,10 +98,10 @@ class DatasetVersion(models.Model):
     """One file of a dataset, sealed to the zone's key as it arrived; `sha256` is that of the original bytes."""
 
     class Status(models.TextChoices):
-        RECEIVED = "received", "reçu"
-        PROFILING = "profiling", "en cours d'examen"
-        PROFILED = "profiled", "examiné"
-        REFUSED = "refused", "refusé"
+        RECEIVED = "received", _("reçu")
+        PROFILING = "profiling", _("en cours d'examen")
+        PROFILED = "profiled", _("examiné")
+        REFUSED = "refused", _("refusé")
 
     dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField("version")
@@ -141,29 +142,29 @@ class DatasetVersion(models.Model):
 class ColumnRole(models.TextChoices):
     """What a column is, for its default treatment (legal-gate, section 7.1)."""
 
-    DIRECT_IDENTIFIER = "direct_identifier", "identifiant direct"
-    SUBJECT_KEY = "subject_key", "clé du sujet"
-    QUASI_IDENTIFIER = "quasi_identifier", "quasi-identifiant"
-    SENSITIVE = "sensitive", "sensibilité renforcée"
-    MEASURE = "measure", "mesure"
-    TIMESTAMP = "timestamp", "date ou heure"
-    FREE_TEXT = "free_text", "texte libre"
-    GEO = "geo", "lieu"
-    STAFF = "staff", "professionnel"
+    DIRECT_IDENTIFIER = "direct_identifier", _("identifiant direct")
+    SUBJECT_KEY = "subject_key", _("clé du sujet")
+    QUASI_IDENTIFIER = "quasi_identifier", _("quasi-identifiant")
+    SENSITIVE = "sensitive", _("sensibilité renforcée")
+    MEASURE = "measure", _("mesure")
+    TIMESTAMP = "timestamp", _("date ou heure")
+    FREE_TEXT = "free_text", _("texte libre")
+    GEO = "geo", _("lieu")
+    STAFF = "staff", _("professionnel")
 
 
 class SensitiveClass(models.TextChoices):
     """Classes of reinforced sensitivity (rule G24)."""
 
-    HIV = "hiv", "VIH"
-    PSYCHIATRY = "psychiatry", "psychiatrie"
-    SEXUAL_HEALTH = "sexual_health", "santé sexuelle et reproductive"
-    ADDICTION = "addiction", "addictions"
-    VIOLENCE = "violence", "violences"
-    ORIGIN = "origin", "origine"
-    RELIGION = "religion", "religion"
-    OFFENCE = "offence", "infractions"
-    GENETIC = "genetic", "génétique"
+    HIV = "hiv", _("VIH")
+    PSYCHIATRY = "psychiatry", _("psychiatrie")
+    SEXUAL_HEALTH = "sexual_health", _("santé sexuelle et reproductive")
+    ADDICTION = "addiction", _("addictions")
+    VIOLENCE = "violence", _("violences")
+    ORIGIN = "origin", _("origine")
+    RELIGION = "religion", _("religion")
+    OFFENCE = "offence", _("infractions")
+    GENETIC = "genetic", _("génétique")
 
 
 class Column(models.Model):

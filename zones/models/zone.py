@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import F, Func, Q, Value
 from django.db.models.functions import Concat
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from broker import clock
 from broker.accounts import grants
@@ -51,19 +52,19 @@ class Zone(models.Model):
     """A place with a legal frame, infrastructure, data and an organisation open to experimenters."""
 
     class Kind(models.TextChoices):
-        HOSPITAL = "hospital", "établissement de santé"
-        CARE_NETWORK = "care_network", "réseau de soins d'une ville"
-        ECO_DISTRICT = "eco_district", "écoquartier"
-        AV_CITY = "av_city", "véhicule autonome, ville"
-        AV_MOTORWAY = "av_motorway", "véhicule autonome, autoroute"
-        AV_MOUNTAIN = "av_mountain", "véhicule autonome, montagne"
-        INDUSTRIAL_SITE = "industrial_site", "site industriel"
+        HOSPITAL = "hospital", _("établissement de santé")
+        CARE_NETWORK = "care_network", _("réseau de soins d'une ville")
+        ECO_DISTRICT = "eco_district", _("écoquartier")
+        AV_CITY = "av_city", _("véhicule autonome, ville")
+        AV_MOTORWAY = "av_motorway", _("véhicule autonome, autoroute")
+        AV_MOUNTAIN = "av_mountain", _("véhicule autonome, montagne")
+        INDUSTRIAL_SITE = "industrial_site", _("site industriel")
 
     class Status(models.TextChoices):
-        DRAFT = "draft", "brouillon"
-        OPEN = "open", "ouverte"
-        SUSPENDED = "suspended", "suspendue"
-        CLOSED = "closed", "fermée"
+        DRAFT = "draft", _("brouillon")
+        OPEN = "open", _("ouverte")
+        SUSPENDED = "suspended", _("suspendue")
+        CLOSED = "closed", _("fermée")
 
     slug = models.SlugField(unique=True)
     name = models.CharField("nom", max_length=150)

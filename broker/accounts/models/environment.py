@@ -6,6 +6,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from broker import clock
 from broker.audit.actor import Actor
@@ -23,8 +24,8 @@ class SecureEnvironment(models.Model):
     """Where an experimenter processes data: its host, country, networks, and the age key files are sealed to."""
 
     class Klass(models.TextChoices):
-        WORKSTATION = "workstation", "poste déclaré"
-        SECURE = "secure", "environnement sécurisé"
+        WORKSTATION = "workstation", _("poste déclaré")
+        SECURE = "secure", _("environnement sécurisé")
 
     organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="environments")
     name = models.CharField("nom", max_length=120)

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from broker import clock
 
@@ -11,12 +12,12 @@ class Organisation(models.Model):
     """A body with a legal personality: operator, data holder, experimenter, registry agency, auditor."""
 
     class Kind(models.TextChoices):
-        OPERATOR = "operator", "opérateur de zone"
-        HOLDER = "holder", "détenteur de données"
-        EXPERIMENTER = "experimenter", "expérimentateur"
-        AGENCY = "agency", "agence du registre"
-        AUDIT = "audit", "auditeur"
-        PLATFORM = "platform", "plateforme"
+        OPERATOR = "operator", _("opérateur de zone")
+        HOLDER = "holder", _("détenteur de données")
+        EXPERIMENTER = "experimenter", _("expérimentateur")
+        AGENCY = "agency", _("agence du registre")
+        AUDIT = "audit", _("auditeur")
+        PLATFORM = "platform", _("plateforme")
 
     name = models.CharField("nom", max_length=200)
     kind = models.CharField("nature", max_length=20, choices=Kind.choices)
@@ -50,10 +51,10 @@ class Membership(models.Model):
     """A person's place in an organisation; a legal representative's mandate has its text and its end."""
 
     class Role(models.TextChoices):
-        MEMBER = "member", "membre"
-        LEGAL_REPRESENTATIVE = "legal_representative", "représentant légal"
-        REGISTRY_OFFICER = "registry_officer", "agent du registre"
-        AUDITOR = "auditor", "auditeur"
+        MEMBER = "member", _("membre")
+        LEGAL_REPRESENTATIVE = "legal_representative", _("représentant légal")
+        REGISTRY_OFFICER = "registry_officer", _("agent du registre")
+        AUDITOR = "auditor", _("auditeur")
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships")
     organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="memberships")

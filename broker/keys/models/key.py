@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from broker import clock
 
@@ -10,9 +11,9 @@ class DataKey(models.Model):
     """One wrapped secret. `ref` names what it serves ("zone:3", "convention:12"): one key, one use, one owner."""
 
     class Purpose(models.TextChoices):
-        SOURCE = "source", "scellement des sources d'une zone"
-        TOKEN = "token", "jetons de sujets d'une zone"
-        PSEUDONYM = "pseudonym", "pseudonymes d'une convention"
+        SOURCE = "source", _("scellement des sources d'une zone")
+        TOKEN = "token", _("jetons de sujets d'une zone")
+        PSEUDONYM = "pseudonym", _("pseudonymes d'une convention")
 
     purpose = models.CharField(max_length=20, choices=Purpose.choices)
     ref = models.CharField(max_length=60)

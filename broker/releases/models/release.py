@@ -5,6 +5,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from broker import clock
 from broker.accounts.models import MachineOrder
@@ -23,11 +24,11 @@ class Release(models.Model):
     """A minimised, pseudonymised extract for one convention, one rule set, one recipe and one key."""
 
     class Status(models.TextChoices):
-        QUEUED = "queued", "en attente"
-        BUILDING = "building", "en préparation"
-        READY = "ready", "prête"
-        FAILED = "failed", "refusée ou échouée"
-        WITHDRAWN = "withdrawn", "retirée"
+        QUEUED = "queued", _("en attente")
+        BUILDING = "building", _("en préparation")
+        READY = "ready", _("prête")
+        FAILED = "failed", _("refusée ou échouée")
+        WITHDRAWN = "withdrawn", _("retirée")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(max_length=14, default="experimental")
