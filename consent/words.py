@@ -36,5 +36,17 @@ CONDITIONS = {
 }
 
 
+# What the build does to the data, by the rule that obliges to it.
+OBLIGATIONS = {
+    "G22": _("un échantillon aléatoire est tiré si la sélection dépasse le volume signé"),
+    "G26": _("les personnes qui s'y opposent sont écartées"),
+    "G27": _("seules restent les personnes qui ont donné leur accord"),
+    "G28": _("les mineurs, et les personnes d'âge inconnu, sont écartés"),
+    "G29": _("chaque colonne reçoit son traitement, sous une clé propre à votre convention"),
+    "G30": _("les personnes trop reconnaissables sont généralisées ou écartées"),
+    "G39": _("la remise est marquée « expérimentation seulement », avec son manifeste"),
+}
+
+
 def purpose_label(code: str) -> str:
     return str(PURPOSES.get(code, code))

@@ -13,6 +13,7 @@ from consent.forms import ApplicationForm, SimulateForm
 from consent.models import Offer, PurposeKind
 from consent.transitions import application as applications
 from consent.views.offer import notice_ready_on
+from consent.words import OBLIGATIONS
 
 
 def _open_offer(request, pk) -> Offer:
@@ -53,7 +54,9 @@ def simulate(request, pk):
         context |= {
             "blocking": [r for r in decision.refusals if r.rule not in applications.gate.SETTLED_LATER],
             "later": [r for r in decision.refusals if r.rule in applications.gate.SETTLED_LATER],
-            "obligations": [r for r in decision.reasons if not r.refuses],
+            "obligations": [
+                {"rule": r.rule, "words": OBLIGATIONS.get(r.rule, r.message)} for r in decision.reasons if not r.refuses
+            ],
         }
     return render(request, "consent/offer_simulate.html", context, status=422 if form.errors else 200)
 
