@@ -34,7 +34,7 @@ from consent.models import (
     StandingMandate,
 )
 from consent.oppositions import sealed_requests
-from zones.models import Dataset, DatasetVersion, Domain, Zone
+from zones.models import Dataset, DatasetVersion, Domain, Service, Zone
 
 PLATFORM = ("platform", "terrain")  # the scope of a switch that cuts everything
 RESUME_WITHIN = timedelta(hours=24)
@@ -301,8 +301,9 @@ def _person(user, convention: Convention, second_factor_at: datetime | None) -> 
         is_active=user.is_active,
         is_member=Membership.objects.current().filter(user=user, organisation=convention.organisation_id).exists(),
         second_factor_at=second_factor_at,
-        named=named
-        and gate.NamedFacts(named.role, named.from_day, named.until_day, is_confirmed=named.confirmed_at is not None),
+        named=gate.NamedFacts(named.role, named.from_day, named.until_day, is_confirmed=named.confirmed_at is not None)
+        if named
+        else None,
     )
 
 
@@ -351,7 +352,7 @@ def _standing(organisation: Organisation, now: datetime) -> gate.Standing | None
     )
 
 
-def _convention(row: Convention, offer_columns: list[OfferColumn]) -> gate.ConventionFacts:
+def _convention(row: Any, offer_columns: list[OfferColumn]) -> gate.ConventionFacts:
     dataset = row.offer.dataset
     return gate.ConventionFacts(
         ref=row.ref,
@@ -416,14 +417,14 @@ def _dataset(version: DatasetVersion) -> gate.DatasetFacts:
         domains=tuple(dataset.domains),
         domain_labels=tuple(str(Domain(domain).label) for domain in dataset.domains),
         columns=tuple(gate.ColumnFacts(c.name, c.role, c.sensitive_class) for c in dataset.columns.all()),
-        service=dataset.service
-        and gate.ServiceFacts(
-            dataset.service_id,
-            dataset.service.name,
-            dataset.service.participation_from,
-            dataset.service.participation_until,
-        ),
+        service=_service(dataset.service),
     )
+
+
+def _service(service: Service | None) -> gate.ServiceFacts | None:
+    if service is None:
+        return None
+    return gate.ServiceFacts(service.pk, service.name, service.participation_from, service.participation_until)
 
 
 def _environment(environment) -> gate.EnvironmentFacts | None:

@@ -338,11 +338,13 @@ class OppositionForm(forms.Form):
 
     def __init__(self, *args, zone, **facts):
         super().__init__(*args, **facts)
-        self.fields["dataset"].queryset = Dataset.objects.filter(zone=zone, is_personal=True)
+        chosen = self.fields["dataset"]
+        assert isinstance(chosen, forms.ModelChoiceField)  # noqa: S101 - says the type to the type checker
+        chosen.queryset = Dataset.objects.filter(zone=zone, is_personal=True)
 
     def clean(self):
-        said = super().clean()
+        said = super().clean() or {}
         if self.errors:  # a refused form is shown again without what must not be written twice
-            self.data = {**self.data.dict(), "local_id": ""}
+            self.data = {**dict(self.data.items()), "local_id": ""}
         said.pop("identity_checked", None)
         return said

@@ -116,6 +116,7 @@ class _Outcome:
     case: gate.Case
     decision: gate.Decision
     row: GateDecision
+    convention_id: int
 
 
 def _settle(
@@ -203,7 +204,7 @@ def _write(case: gate.Case, decision: gate.Decision, ruleset: rules.RuleSet, by,
             decision=row,
             reserved_at=case.now,
         )
-    return _Outcome(case, decision, row)
+    return _Outcome(case, decision, row, convention.pk)
 
 
 def _answer(outcome: _Outcome) -> Permit:
@@ -215,7 +216,7 @@ def _answer(outcome: _Outcome) -> Permit:
         decision_id=outcome.row.pk,
         action=case.action,
         object_ref=case.request.object_ref,
-        convention_id=outcome.row.convention_id,
+        convention_id=outcome.convention_id,
         columns=case.request.columns,
         obligations=decision.obligations,
         ruleset_version=decision.ruleset_version,
@@ -231,15 +232,18 @@ def _answer(outcome: _Outcome) -> Permit:
 def _until(case: gate.Case) -> datetime:
     """When time alone ends the permission: Paris midnight after the first last day among what streams re-check
     (G02, G04, G11, G13), or the end of the second factor of a session (G01)."""
-    days = [case.convention.ends_on, case.standing.valid_until]
-    if case.dataset.service:
-        days.append(case.dataset.service.participation_until)
-    if case.person.named.until_day:
-        days.append(case.person.named.until_day)
+    person, standing, dataset = case.person, case.standing, case.dataset
+    if person is None or person.named is None or standing is None or dataset is None:
+        raise RuntimeError("a permit rests on a person, a standing and a dataset: the gate refuses without them")
+    days = [case.convention.ends_on, standing.valid_until]
+    if dataset.service:
+        days.append(dataset.service.participation_until)
+    if person.named.until_day:
+        days.append(person.named.until_day)
     midnight = datetime.combine(min(days) + timedelta(days=1), time(), clock.PARIS)
-    if case.order is None and case.token is None:
+    if case.order is None and case.token is None and person.second_factor_at is not None:
         hours = rules.current(case.now).parameters["mfa_max_age_hours"]
-        return min(midnight, case.person.second_factor_at + timedelta(hours=hours))
+        return min(midnight, person.second_factor_at + timedelta(hours=hours))
     return midnight
 
 
@@ -305,7 +309,7 @@ def _revived(wanted: Any, plain: Any) -> Any:
         return plain
     if isinstance(wanted, UnionType):
         return _revived(next(one for one in get_args(wanted) if one is not NoneType), plain)
-    if is_dataclass(wanted):
+    if isinstance(wanted, type) and is_dataclass(wanted):
         hints = get_type_hints(wanted)
         return wanted(**{name: _revived(hints[name], value) for name, value in plain.items()})
     origin = get_origin(wanted)
