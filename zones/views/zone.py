@@ -209,10 +209,12 @@ def zone_people(request, slug):
         problem = _change_role(request, zone, {user.email: user for user, _held in people})
         if not problem:
             return redirect("zone-people", slug)
-    rows = [(user, [(role, ROLE_WORDS[role][0], role in roles) for role in STAFF_ROLES]) for user, roles in people]
+    page = Paginator(people, PAGE).get_page(request.GET.get("page"))
+    rows = [(user, [(role, ROLE_WORDS[role][0], role in roles) for role in STAFF_ROLES]) for user, roles in page]
     context = {
         "zone": zone,
         "rows": rows,
+        "page": page,
         "people": [user for user, _held in people],
         "roles": [(role, *ROLE_WORDS[role]) for role in STAFF_ROLES],
         "problem": problem,
