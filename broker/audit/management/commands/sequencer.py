@@ -19,7 +19,9 @@ log = logging.getLogger(__name__)
 
 TURN = 0.2  # seconds between two looks
 LATE = 10  # seconds of lag before an alarm
-HOUR, DAY = 3600, 86_400
+HOUR = 3600
+SHARE = 100  # the whole log is recomputed again after this many times what it took: one hundredth of a core
+SOONEST = 300  # seconds
 
 
 class Every:
@@ -68,7 +70,8 @@ class Command(BaseCommand):
         return None
 
     def work(self, sequencer: Sequencer) -> None:
-        partitions, stamping, verifying, alarm = Every(HOUR), Every(HOUR), Every(DAY), Every(30)
+        partitions, stamping, alarm = Every(HOUR), Every(HOUR), Every(30)
+        self.may_verify_at = 0.0
         self.stamps: list[tuple[int, bytes]] = []
         while not self.stop.is_set():
             if partitions.due():
@@ -81,7 +84,7 @@ class Command(BaseCommand):
                 sequencer.connection.execute(
                     "UPDATE audit_checkpoint SET tsr = %s, tsr_at = clock_timestamp() WHERE size = %s", [token, size]
                 )
-            if sequencer.signed and verifying.due():
+            if sequencer.signed and time.monotonic() >= self.may_verify_at:
                 self.verify()
             if not added:
                 self.warn_when_late(sequencer, alarm)
@@ -103,17 +106,25 @@ class Command(BaseCommand):
 
     def verify(self) -> None:
         """Recompute the whole log on another connection, in a thread: sequencing goes on."""
+        self.may_verify_at = float("inf")
 
         def recompute():
             began = time.monotonic()
-            with psycopg.connect(settings.SEQUENCER_DATABASE_URL, autocommit=True) as connection:
-                size, found = problems(connection, Client(settings.SIGNER_SOCKET).state().verifier)
-                connection.execute(
-                    "INSERT INTO audit_verification (size, problems, seconds) VALUES (%s, %s, %s)",
-                    [size, found, time.monotonic() - began],
-                )
-            for problem in found:
-                log.critical("the log was altered: %s", problem)
+            try:
+                verifier = Client(settings.SIGNER_SOCKET).state().verifier
+                with psycopg.connect(settings.SEQUENCER_DATABASE_URL, autocommit=True) as connection:
+                    size, found = problems(connection, verifier)
+                    connection.execute(
+                        "INSERT INTO audit_verification (size, problems, seconds) VALUES (%s, %s, %s)",
+                        [size, found, time.monotonic() - began],
+                    )
+                for problem in found:
+                    log.critical("the log was altered: %s", problem)
+            except (SignerDown, psycopg.Error) as error:
+                log.warning("the log could not be recomputed, it will be tried again: %s", error)
+            finally:
+                ended = time.monotonic()
+                self.may_verify_at = ended + max(SOONEST, SHARE * (ended - began))
 
         threading.Thread(target=recompute, daemon=True, name="verification").start()
 
