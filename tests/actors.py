@@ -14,7 +14,7 @@ from django.test import Client
 
 from broker import clock
 from broker.accounts import grants, machines, second_factor
-from broker.accounts.models import MachineCredential, User
+from broker.accounts.models import Invitation, MachineCredential, User
 from broker.audit.actor import SYSTEM
 from tests import factories
 
@@ -116,7 +116,10 @@ def world() -> World:
         "zone": zone, "service": service, "dataset": dataset, "version": dataset.versions.get(), "offer": offer,
         "convention": convention, "environment": environment, "startup": startup,
         "application": convention.application, "registry_entry": startup.registry_entries.get(),
-        "credential": credential, "release": ready_release(convention, named),
+        "credential": credential,
+        "invitation": Invitation.objects.create(
+            organisation=startup, email=users["outsider"].email, invited_by=representative
+        ), "release": ready_release(convention, named),
         "leaf": SimpleNamespace(index=0),
     }  # fmt: skip
     return World(users, objects)

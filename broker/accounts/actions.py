@@ -12,7 +12,14 @@ from stdnum.fr import siren as siren_number
 
 from broker import clock
 from broker.accounts import machines, permissions
-from broker.accounts.models import MachineCredential, Membership, Organisation, Role, SecureEnvironment, User
+from broker.accounts.models import (
+    Invitation,
+    MachineCredential,
+    Membership,
+    Organisation,
+    Role,
+    SecureEnvironment,
+)
 from broker.audit.actions import describe, recorded
 from broker.errors import BadInput, NotAllowed, WrongState
 
@@ -98,8 +105,8 @@ def create_organisation(*, by, name: str, siren: str, legal_form: str, mandate: 
             raise
         raise WrongState(
             _(
-                "Un organisme porte déjà le SIREN %(siren)s : demandez à son représentant légal de vous ajouter comme "
-                "membre, avec l'adresse %(email)s."
+                "Un organisme porte déjà le SIREN %(siren)s : demandez à son représentant légal d'inviter "
+                "l'adresse %(email)s."
             )
             % {"siren": siren, "email": by.email}
         ) from error
@@ -110,34 +117,61 @@ def create_organisation(*, by, name: str, siren: str, legal_form: str, mandate: 
     return organisation
 
 
-@recorded("membership.add")
-def add_member(organisation: Organisation, *, by, email: str) -> Membership:
-    """A colleague who has an account becomes a member. Raises BadInput when there is no such usable account."""
+@recorded("membership.invite")
+def invite(organisation: Organisation, *, by, email: str) -> Invitation:
+    """Ask whoever holds the account at `email` to join. The answer is the same whether there is one or not."""
     describe(obj=organisation, org=organisation)
     permissions.require_lead(by, organisation)
-    colleague = User.objects.filter(
-        email__iexact=email.strip(),
-        is_active=True,
-        emailaddress__verified=True,
-        emailaddress__email__iexact=email.strip(),
-    ).first()
-    if colleague is None:
-        raise BadInput(
-            _("Aucun compte à l'adresse %(email)s : demandez à cette personne de créer le sien, puis réessayez.")
-            % {"email": email}
+    email = email.strip().lower()
+    if Membership.objects.current().filter(organisation=organisation, user__email__iexact=email).exists():
+        raise WrongState(_("%(email)s est déjà membre.") % {"email": email})
+    try:
+        with transaction.atomic():
+            return Invitation.objects.create(organisation=organisation, email=email, invited_by=by)
+    except IntegrityError as error:
+        if "invitation_open_once" not in str(error):
+            raise
+        raise WrongState(_("%(email)s est déjà invité et n'a pas encore répondu.") % {"email": email}) from error
+
+
+def _to_answer(invitation: Invitation, by) -> Invitation:
+    """The locked invitation, still open and sent to the verified address of `by`."""
+    row = Invitation.objects.select_for_update(of=("self",)).select_related("organisation").get(pk=invitation.pk)
+    describe(obj=row.organisation, org=row.organisation)
+    if row.email != by.email.lower():
+        raise NotAllowed(_("Cette invitation est pour une autre adresse."))
+    if row.answered_at is not None:
+        raise WrongState(_("Cette invitation a déjà reçu sa réponse."))
+    return row
+
+
+@recorded("membership.add")
+def accept(invitation: Invitation, *, by) -> Membership:
+    """The invited person becomes a member, from today."""
+    row = _to_answer(invitation, by)
+    if by.organisation is not None:
+        raise NotAllowed(
+            _("Vous appartenez déjà à %(organisation)s : un compte sert un seul organisme.")
+            % {"organisation": by.organisation}
         )
-    if colleague.belongs_to(organisation):
-        raise WrongState(_("%(name)s est déjà membre.") % {"name": colleague})
-    if colleague.organisation is not None:
-        raise NotAllowed(_("Ce compte sert déjà un autre organisme : il faut un compte par organisme."))
-    former = Membership.objects.filter(user=colleague, organisation=organisation, role=Role.MEMBER).first()
-    if former is not None:
-        former.joined_on, former.left_on = clock.today(), None
-        former.save(update_fields=["joined_on", "left_on"])
-        return former
-    made = Membership.objects.create(user=colleague, organisation=organisation, role=Role.MEMBER)
-    describe(detail={"member": colleague.audit_actor().ref})
-    return made
+    row.answered_at, row.is_accepted = clock.now(), True
+    row.save(update_fields=["answered_at", "is_accepted"])
+    member, _is_new = Membership.objects.update_or_create(
+        user=by,
+        organisation=row.organisation,
+        role=Role.MEMBER,
+        defaults={"joined_on": clock.today(), "left_on": None},
+    )
+    by.forget_memberships()
+    return member
+
+
+@recorded("membership.decline")
+def decline(invitation: Invitation, *, by) -> Invitation:
+    row = _to_answer(invitation, by)
+    row.answered_at = clock.now()
+    row.save(update_fields=["answered_at"])
+    return row
 
 
 @recorded("environment.declare")

@@ -140,7 +140,8 @@ class OrganisationForm(forms.Form):
 
 class MemberForm(forms.Form):
     email = forms.EmailField(
-        label=_("Adresse de son compte"), help_text=_("Cette personne crée d'abord son compte elle-même.")
+        label=_("Adresse de son compte"),
+        help_text=_("Cette personne crée son compte elle-même, puis accepte l'invitation sur sa page."),
     )
 
 

@@ -14,7 +14,15 @@ from django.urls import reverse
 from broker import clock
 from broker.accounts import second_factor
 from broker.accounts.machines import credential_of, digest_of
-from broker.accounts.models import MachineCredential, Membership, Organisation, Role, SecureEnvironment, User
+from broker.accounts.models import (
+    Invitation,
+    MachineCredential,
+    Membership,
+    Organisation,
+    Role,
+    SecureEnvironment,
+    User,
+)
 from tests import factories
 from tests.actors import signed_in
 
@@ -229,14 +237,66 @@ def julie(startup):
     return factories.user("Julie Caron", organisation=startup, role="legal_representative")
 
 
-def test_the_representative_adds_a_colleague_who_has_an_account(startup, julie):
+def invited(julie, email):
+    return signed_in(julie).post(reverse("organisation-detail"), {"email": email})
+
+
+def test_a_colleague_joins_by_accepting(startup, julie):
     samir = factories.user("Samir Diallo")
-    signed_in(samir)
+    invited(julie, samir.email.upper())
+    browser = signed_in(samir)
 
-    answer = signed_in(julie).post(reverse("organisation-detail"), {"email": samir.email.upper()})
+    page = browser.get(reverse("organisation-detail")).content.decode()
+    answer = browser.post(reverse("invitation-accept", args=[Invitation.objects.get().pk]))
 
+    assert "Julie Caron vous invite" in page
     assert answer.status_code == 302
     assert User.objects.get(pk=samir.pk).holds(Role.MEMBER, startup)
+    assert events("membership.invite") + events("membership.add") == [("allow", "mfa")] * 2
+
+
+def test_nobody_is_a_member_before_they_accept(startup, julie):
+    samir = factories.user("Samir Diallo")
+
+    invited(julie, samir.email)
+
+    assert User.objects.get(pk=samir.pk).organisation is None
+
+
+def test_a_declined_invitation_is_over(julie):
+    samir = factories.user("Samir Diallo")
+    invited(julie, samir.email)
+    browser, pk = signed_in(samir), Invitation.objects.get().pk
+
+    browser.post(reverse("invitation-decline", args=[pk]))
+
+    assert browser.post(reverse("invitation-accept", args=[pk])).status_code == 404
+    assert not Membership.objects.filter(user=samir).exists()
+    assert invited(julie, samir.email).status_code == 302  # they may be asked again
+
+
+def test_an_invitation_tells_nobody_whether_an_account_exists(julie):
+    known = factories.user()
+    signed_in(known)
+
+    answers = [invited(julie, known.email), invited(julie, "personne@nulle-part.example")]
+
+    assert [answer.status_code for answer in answers] == [302, 302]
+    assert {answer.url for answer in answers} == {reverse("organisation-detail")}
+
+
+def test_an_invitation_is_answered_by_its_address_only(julie):
+    invited(julie, "samir@exemple.fr")
+
+    answer = signed_in(factories.user()).post(reverse("invitation-accept", args=[Invitation.objects.get().pk]))
+
+    assert answer.status_code == 404
+
+
+def test_a_person_is_not_invited_twice_at_once(julie):
+    invited(julie, "samir@exemple.fr")
+
+    assert invited(julie, "samir@exemple.fr").status_code == 409
 
 
 def test_nobody_without_a_mandate_adds_a_colleague(startup):

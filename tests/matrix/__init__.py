@@ -45,6 +45,7 @@ PLACES = {
     "notices": ("convention", "ref"),
     "remises": ("release", "pk"),
     "environnements": ("environment", "pk"),
+    "invitations": ("invitation", "pk"),
     "identifiants": ("credential", "pk"),
     "preuve": ("leaf", "index"),
     "tile": ("leaf", "index"),

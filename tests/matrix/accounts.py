@@ -11,6 +11,9 @@ ROUTES = {
     "mfa_activate_totp": signed_in(302),
     "organisation-detail": signed_in(200),
     "POST organisation-detail": only(403, representative=422),
+    # The outsider was invited, but serves another organisation already: no to the one, yes to the refusal.
+    "POST invitation-accept": only(404, outsider=403),
+    "POST invitation-decline": only(404, outsider=302),
     "organisation-create": signed_in(403),
     "POST organisation-create": signed_in(403),
     "environment-create": only(403, member=200, representative=200, named=200, outsider=200),

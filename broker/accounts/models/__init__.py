@@ -1,10 +1,11 @@
 from .countersign import Countersign
 from .environment import MachineCredential, MachineOrder, SecureEnvironment
-from .organisation import Membership, Organisation
+from .organisation import Invitation, Membership, Organisation
 from .user import Role, User
 
 __all__ = [
     "Countersign",
+    "Invitation",
     "MachineCredential",
     "MachineOrder",
     "Membership",

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
 from broker import clock
@@ -39,6 +40,41 @@ class Organisation(models.Model):
     def reference(self) -> str:
         """How the log names this organisation."""
         return f"org:{self.siren or self.pk}"
+
+
+class InvitationQuerySet(models.QuerySet):
+    def open(self):
+        return self.filter(answered_at=None)
+
+    def for_user(self, user):
+        """The open ones sent to the address of `user`'s account."""
+        return self.open().filter(email=user.email.lower())
+
+
+class Invitation(models.Model):
+    """A representative asks an address to join; whoever holds the account there answers. Nobody is made a member of
+    what they did not choose, and an invitation tells nobody whether an account exists."""
+
+    organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="invitations")
+    email = models.EmailField("adresse électronique")
+    invited_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    invited_at = models.DateTimeField(default=clock.now, editable=False)
+    answered_at = models.DateTimeField(null=True, blank=True)
+    is_accepted = models.BooleanField(default=False)
+
+    objects = InvitationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-invited_at", "pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organisation", "email"], condition=Q(answered_at=None), name="invitation_open_once"
+            ),
+            models.CheckConstraint(condition=Q(email=Lower("email")), name="invitation_email_is_lower"),
+            models.CheckConstraint(
+                condition=Q(is_accepted=False) | Q(answered_at__isnull=False), name="invitation_accepted_is_answered"
+            ),
+        ]
 
 
 class MembershipQuerySet(models.QuerySet):

@@ -3,12 +3,13 @@
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Prefetch
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
 
 from broker.accounts import actions, permissions
 from broker.accounts.forms import MemberForm, OrganisationForm
-from broker.accounts.models import Membership, SecureEnvironment, User
+from broker.accounts.models import Invitation, Membership, SecureEnvironment, User
 
 PER_PAGE = 25
 
@@ -24,17 +25,20 @@ def create(request):
 
 
 def detail(request):
-    """The members and environments; its legal representative adds members here."""
+    """The members and environments; its legal representative invites colleagues here."""
     organisation = request.user.organisation
     if organisation is None:
-        return render(request, "accounts/organisation_detail.html", {"organisation": None})
+        invitations = Invitation.objects.for_user(request.user).select_related("organisation", "invited_by")[:PER_PAGE]
+        return render(
+            request, "accounts/organisation_detail.html", {"organisation": None, "invitations": list(invitations)}
+        )
     may_lead = permissions.may_lead(request.user, organisation)
     if request.method == "POST":
         permissions.require_lead(request.user, organisation)
     form = MemberForm(request.POST or None) if may_lead else None
     if form is not None and form.is_valid():
-        made = actions.add_member(organisation, by=request.user, email=form.cleaned_data["email"])
-        messages.success(request, _("%(name)s est maintenant membre.") % {"name": made.user})
+        made = actions.invite(organisation, by=request.user, email=form.cleaned_data["email"])
+        messages.success(request, _("%(email)s est invité : dites-lui d'ouvrir sa page.") % {"email": made.email})
         return redirect("organisation-detail")
     current = Membership.objects.current().filter(organisation=organisation).order_by("role")
     members = (
@@ -56,8 +60,23 @@ def detail(request):
             ],
             "page": Paginator(members, PER_PAGE).get_page(request.GET.get("page")),
             "form": form,
+            "waiting": list(organisation.invitations.open()[:PER_PAGE]) if may_lead else [],
             "may_declare": permissions.may_declare_environment(request.user, organisation),
             "environments": list(SecureEnvironment.objects.for_user(request.user)[:PER_PAGE]),
         },
         status=422 if form is not None and form.is_bound else 200,
     )
+
+
+@require_POST
+def accept(request, pk):
+    member = actions.accept(get_object_or_404(Invitation.objects.for_user(request.user), pk=pk), by=request.user)
+    messages.success(request, _("Vous êtes maintenant membre de %(name)s.") % {"name": member.organisation})
+    return redirect("organisation-detail")
+
+
+@require_POST
+def decline(request, pk):
+    actions.decline(get_object_or_404(Invitation.objects.for_user(request.user), pk=pk), by=request.user)
+    messages.success(request, _("L'invitation est refusée."))
+    return redirect("organisation-detail")

@@ -48,10 +48,16 @@ def found(story: Story):
     )
 
 
-def add_samir(story: Story):
-    answer = story.people["julie"].submit("/organisation/", email=story.people["samir"].email)
-    if story.people["samir"].name not in Page(answer).text:
-        raise StepFailed("Samir n'apparaît pas parmi les membres")
+def invite_samir(story: Story):
+    story.people["julie"].submit("/organisation/", email=story.people["samir"].email)
+
+
+def join(story: Story):
+    """Samir answers himself: nobody is made a member of what they did not choose."""
+    samir = story.people["samir"]
+    answer = samir.submit("/organisation/", "accept")
+    if samir.name not in Page(answer).text or "Glycéa" not in Page(answer).text:
+        raise StepFailed("Samir n'apparaît pas parmi les membres de Glycéa")
 
 
 def declare_environment(story: Story):
@@ -93,7 +99,8 @@ STEPS_SIGNUP = [
     Step("ouvre un compte et installe son second facteur", "julie", _sign_up("julie")),
     Step("déclare sa start-up, Glycéa", "julie", found),
     Step("ouvre un compte et installe son second facteur", "samir", _sign_up("samir")),
-    Step("ajoute Samir parmi les membres", "julie", add_samir),
+    Step("invite Samir à rejoindre Glycéa", "julie", invite_samir),
+    Step("accepte l'invitation", "samir", join),
 ]
 STEPS_ENVIRONMENT = [
     Step("déclare et atteste l'environnement de traitement", "julie", declare_environment),
