@@ -192,7 +192,7 @@ class Build:
         k_min = self._number(plan.smallest_class())
         if k_min < self.recipe["k"]:
             raise Unbuildable("k", k_min=k_min, k=self.recipe["k"])
-        identifiers = {name: self._number(sql) for name, sql in plan.identifiers()}
+        identifiers = self._identifiers()
         if any(identifiers.values()):
             raise Unbuildable("identifier", columns=[name for name, count in identifiers.items() if count])
         changed = [
@@ -227,6 +227,14 @@ class Build:
                 for name in plan.quasi
             },
         }
+
+    def _identifiers(self) -> dict[str, int]:
+        """Identifiers found in the rows to be released, by column: none, or the build is refused."""
+        names, own = self.plan.own_identifiers()
+        counts = dict(zip(names, self.engine.execute(own).fetchone(), strict=False))
+        for name, sql in self.plan.looking_like_identifiers():
+            counts[name] += self._number(sql)
+        return counts
 
     def _measure_plain(self) -> dict:
         rows = self._number("SELECT count(*) FROM kept")

@@ -335,22 +335,32 @@ class Plan:
         """The zone tokens of the subjects in the file, sorted, hexadecimal."""
         return "SELECT token FROM subject WHERE terrain_sid IN (SELECT terrain_sid FROM kept) ORDER BY token"
 
-    def identifiers(self) -> list[tuple[str, str]]:
-        """For each released column of text, its name and a query that counts the identifiers standing in it (G23):
-        the row's own subject key or direct identifiers (of six signs or more: shorter ones meet by chance), and
-        what looks like an e-mail address, a French social security number or a telephone number."""
+    def _texts(self) -> list[str]:
+        """The released columns that hold text, in which an identifier could stand."""
+        return [c["name"] for c in self.columns if c["name"] != self.subject and self._typed(c) == name_of(c["name"])]
+
+    def own_identifiers(self) -> tuple[list[str], str]:
+        """The columns of text, and one query that counts in each the rows that hold their own subject key or direct
+        identifier (G23). Shorter ones than six signs meet by chance and are left out."""
         owned = [self.subject, *self.recipe["identifiers"]]
-        found = []
-        for column in self.columns:
-            name = name_of(column["name"])
-            if column["name"] == self.subject or self._typed(column) != name:
-                continue
-            own = " OR ".join(f"(length(s.{name_of(o)}) >= 6 AND kept.{name} = s.{name_of(o)})" for o in owned)
-            looks = f"SELECT count(*) FROM (SELECT DISTINCT {name} AS v FROM kept) d WHERE " + " OR ".join(
-                f"{self._say('match', x='v', pattern=pattern, group=0)} <> ''" for pattern in IDENTIFYING
+        counts = []
+        for name in self._texts():
+            same = " OR ".join(
+                f"(length(s.{name_of(o)}) >= 6 AND kept.{name_of(name)} = s.{name_of(o)})" for o in owned
             )
-            same = f"SELECT count(*) FROM kept JOIN source s ON s.terrain_line = kept.terrain_line WHERE {own}"
-            found.append((column["name"], f"SELECT ({same}) + ({looks})"))
+            counts.append(f"count(*) FILTER (WHERE {same})")
+        joined = "FROM kept JOIN source s ON s.terrain_line = kept.terrain_line"
+        return self._texts(), f"SELECT {', '.join(counts) or '0'} {joined}"
+
+    def looking_like_identifiers(self) -> list[tuple[str, str]]:
+        """For each column of text, a query that counts its values that look like an e-mail address, a French social
+        security number or a telephone number."""
+        found = []
+        for name in self._texts():
+            looks = " OR ".join(f"{self._say('match', x='v', pattern=p, group=0)} <> ''" for p in IDENTIFYING)
+            found.append(
+                (name, f"SELECT count(*) FROM (SELECT DISTINCT {name_of(name)} AS v FROM kept) d WHERE {looks}")
+            )
         return found
 
     def smallest_class(self) -> str:

@@ -5,6 +5,7 @@ import hmac
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.test import Client, override_settings
 
 from broker import clock
@@ -17,6 +18,7 @@ from broker.releases import actions, store, tasks
 from broker.releases.models import Delivery, Release, TraceEntry
 from consent.models import GateDecision, Opposition
 from tests import factories, releasing
+from tests.actors import signed_in
 from tests.recompute import recompute
 
 
@@ -232,3 +234,34 @@ def test_nothing_but_a_recorded_permit_opens_a_stored_release(stays):
     for forged in (release, release.decision, None, object()):
         with pytest.raises(TypeError):
             store.open(forged)
+
+
+def test_a_build_whose_worker_is_silent_goes_back_to_the_queue(stays):
+    from procrastinate.contrib.django.models import ProcrastinateJob, ProcrastinateWorker
+
+    stays.ask()
+    job = ProcrastinateJob.objects.get(queue_name="builds")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '5 minutes') RETURNING id"
+        )
+        worker = cursor.fetchone()[0]
+        cursor.execute("UPDATE procrastinate_jobs SET status = 'doing', worker_id = %s WHERE id = %s", [worker, job.pk])
+
+    tasks.retry_stalled(0)
+
+    assert ProcrastinateJob.objects.get(pk=job.pk).status == "todo"
+    assert ProcrastinateWorker.objects.filter(pk=worker).exists()
+
+
+def test_sealed_data_leave_by_an_order_only_never_by_a_download(stays):
+    release = releasing.built(stays)
+    browser = signed_in(stays.person)
+
+    page = browser.get(f"/remises/{release.pk}/")
+    with override_settings(ROOT_URLCONF="broker.releases.delivery_urls"):
+        answer = browser.post(f"/telecharger/{release.pk}/")
+
+    assert b"order-form" in page.content and b"download-form" not in page.content
+    assert answer.status_code == 302
+    assert not Delivery.objects.exists()
