@@ -8,6 +8,7 @@ The register of objections is whole up to the oldest sealed request that the wor
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
+from functools import cache
 from typing import Any
 
 from django.db import connection
@@ -236,6 +237,7 @@ def quota(
     return gate.QuotaFacts(releases, offer.releases_per_month, downloads, offer.downloads_per_release, resumes)
 
 
+@cache
 def _whole():
     """Conventions with everything of theirs that a case needs and that is one value, read in one query."""
     mine = {"convention": OuterRef("pk")}

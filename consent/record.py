@@ -9,7 +9,7 @@ be a denial nobody can find. Call it before any other transaction is opened, nev
 import hashlib
 import logging
 from collections.abc import Mapping
-from dataclasses import InitVar, asdict, dataclass, is_dataclass, replace
+from dataclasses import InitVar, dataclass, is_dataclass, replace
 from datetime import date, datetime, time, timedelta
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -291,7 +291,7 @@ def reason_as_json(reason: gate.Reason) -> dict[str, Any]:
 def as_json(value: Any) -> Any:
     """A case as JSON types, the same for the same case: times in ISO form, tuples as lists."""
     if hasattr(value, "__dataclass_fields__"):
-        return as_json(asdict(value))
+        return {name: as_json(getattr(value, name)) for name in value.__dataclass_fields__}
     if isinstance(value, Mapping):
         return {str(name): as_json(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):
