@@ -44,7 +44,7 @@ def held(user, perm: str) -> list[int]:
 def holders(obj: Model) -> dict[int, frozenset[str]]:
     """The roles that each user, by id, holds on `obj` ("operate", "steward"), in one query."""
     found: dict[int, set[str]] = {}
-    rows = get_user_obj_perms_model(obj).objects.filter(content_object=obj, user__is_active=True)
+    rows = get_user_obj_perms_model(obj)._default_manager.filter(content_object=obj, user__is_active=True)
     for user_id, role in rows.values_list("user_id", "permission__codename"):
         found.setdefault(user_id, set()).add(role)
     return {user_id: frozenset(roles) for user_id, roles in found.items()}
