@@ -138,11 +138,14 @@ def test_everything_a_person_did_is_found_by_their_address(auditor, signed):
     assert acts_shown(nobody) == []
 
 
-def test_a_question_without_its_field_says_so(auditor, signed):
-    answer, page = read(auditor, question="acces")
+def test_a_question_asks_for_its_field_before_it_complains(auditor, signed):
+    chosen, asks = read(auditor, question="acces")
+    sent, says = read(auditor, question="acces", dataset="")
 
-    assert answer.status_code == 422
-    assert "Cette question demande ce champ." in page
+    assert chosen.status_code == 200
+    assert "Cette question demande ce champ." not in asks
+    assert sent.status_code == 422
+    assert "Cette question demande ce champ." in says
 
 
 def test_pages_follow_one_another_with_as_many_queries(auditor, signed, django_assert_max_num_queries):

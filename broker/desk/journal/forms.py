@@ -18,24 +18,24 @@ class Day(forms.DateField):
 
 class QuestionForm(forms.Form):
     question = forms.ChoiceField(
-        label=gettext_lazy("question"), choices=[(q.key, q.title) for q in QUESTIONS], required=False
+        label=gettext_lazy("Question"), choices=[(q.key, q.title) for q in QUESTIONS], required=False
     )
     dataset = forms.ModelChoiceField(
-        Dataset.objects.none(), label=gettext_lazy("jeu de données"), required=False, to_field_name="slug",
+        Dataset.objects.none(), label=gettext_lazy("Jeu de données"), required=False, to_field_name="slug",
         empty_label=gettext_lazy("Tous"),
     )  # fmt: skip
     zone = forms.ModelChoiceField(
-        Zone.objects.none(), label=gettext_lazy("zone"), required=False, to_field_name="slug",
+        Zone.objects.none(), label=gettext_lazy("Zone"), required=False, to_field_name="slug",
         empty_label=gettext_lazy("Toutes"),
     )  # fmt: skip
-    person = forms.EmailField(label=gettext_lazy("adresse de la personne"), required=False)
+    person = forms.EmailField(label=gettext_lazy("Adresse de la personne"), required=False)
     organisation = forms.CharField(label=gettext_lazy("SIREN de l'organisation"), required=False, max_length=20)
-    convention = forms.CharField(label=gettext_lazy("référence de la convention"), required=False, max_length=30)
-    act = forms.ChoiceField(label=gettext_lazy("acte"), required=False)
-    out = forms.ChoiceField(label=gettext_lazy("issue"), choices=OUTS, required=False)
-    decision = forms.UUIDField(label=gettext_lazy("numéro de la décision"), required=False)
-    since = Day(label=gettext_lazy("du"), required=False)
-    until = Day(label=gettext_lazy("au (inclus)"), required=False)
+    convention = forms.CharField(label=gettext_lazy("Référence de la convention"), required=False, max_length=30)
+    act = forms.ChoiceField(label=gettext_lazy("Acte"), required=False)
+    out = forms.ChoiceField(label=gettext_lazy("Issue"), choices=OUTS, required=False)
+    decision = forms.UUIDField(label=gettext_lazy("Numéro de la décision"), required=False)
+    since = Day(label=gettext_lazy("Du"), required=False)
+    until = Day(label=gettext_lazy("Au (inclus)"), required=False)
 
     def __init__(self, *args, reader, **kwargs):
         super().__init__(*args, **kwargs)
@@ -47,11 +47,15 @@ class QuestionForm(forms.Form):
         acts = sorted(((act, phrases.phrase(act)) for act in ACTS), key=lambda choice: choice[1])
         self.fields["act"].choices = [("", _("Tous")), *acts]
 
+        chosen = (self.data if self.is_bound else self.initial).get("question") or ""
+        needed = BY_KEY[chosen].needs if chosen in BY_KEY else ()
+        for name in needed:
+            self.fields[name].required = True
+            self.fields[name].error_messages["required"] = _("Cette question demande ce champ.")
+        self.order_fields(["question", *needed])
+
     def clean(self):
         asked = super().clean()
-        for name in BY_KEY[asked.get("question") or ""].needs:
-            if name not in self.errors and not asked.get(name):
-                self.add_error(name, _("Cette question demande ce champ."))
         if asked.get("since") and asked.get("until") and asked["until"] < asked["since"]:
             self.add_error("until", _("La fin précède le début."))
         return asked
@@ -63,10 +67,10 @@ class QuestionForm(forms.Form):
 
 class BundleForm(QuestionForm):
     whole = forms.BooleanField(
-        label=gettext_lazy("tout le journal, de la première inscription à la dernière"), required=False
+        label=gettext_lazy("Tout le journal, de la première inscription à la dernière"), required=False
     )
-    details = forms.BooleanField(label=gettext_lazy("avec les détails effaçables"), required=False)
+    details = forms.BooleanField(label=gettext_lazy("Avec les détails effaçables"), required=False)
     depuis = forms.IntegerField(
-        label=gettext_lazy("longueur du relevé que vous aviez gardé"), required=False, min_value=1,
+        label=gettext_lazy("Longueur du relevé que vous aviez gardé"), required=False, min_value=1,
         help_text=gettext_lazy("Deuxième ligne de votre relevé : le dossier prouvera que le journal le prolonge."),
     )  # fmt: skip

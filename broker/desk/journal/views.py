@@ -19,7 +19,12 @@ SPOOLED = 8 << 20  # bytes of a bundle kept in memory before it goes to a file
 @require_safe
 def search(request):
     permissions.scope(request.user)
-    form = QuestionForm(request.GET or {}, reader=request.user)
+    chosen = questions.BY_KEY.get(request.GET.get("question", ""))
+    if chosen and not set(chosen.needs) <= request.GET.keys():
+        # a saved question that was just chosen: what it needs is asked, nothing is wrong yet
+        form = QuestionForm(initial=request.GET.dict(), reader=request.user)
+    else:
+        form = QuestionForm(request.GET, reader=request.user)
     lines, following = [], None
     if form.is_valid():
         page = actions.read(
@@ -34,14 +39,14 @@ def search(request):
             "lines": lines,
             "next": following,
             "questions": questions.QUESTIONS,
-            "asked": questions.BY_KEY.get(form.data.get("question") or ""),
+            "asked": chosen,
             "bundle_form": BundleForm(request.GET.dict(), reader=request.user),
             "hidden": [(name, value) for name, value in request.GET.items() if name in form.fields and value],
             "reads_everything": permissions.reads_everything(request.user),
             "published": state.checkpoint(),
-            "narrowed": len(form.told()) > 0 if form.is_valid() else True,
+            "narrowed": not form.is_valid() or bool(form.told()),
         },
-        status=200 if form.is_valid() else 422,
+        status=422 if form.errors else 200,
     )
 
 
