@@ -144,8 +144,10 @@ def registry_entry(of=None, **facts):
     return entry
 
 
-def offer(of=None, *, columns=("patient_nbr", "gender", "age", "time_in_hospital", "readmitted"), **facts):
-    """A published offer on the named columns, its standing notice 30 days old."""
+def offer(
+    of=None, *, columns=("patient_nbr", "gender", "age", "time_in_hospital", "readmitted"), treatments=None, **facts
+):
+    """A published offer on the named columns, its standing notice 30 days old. `treatments`: by column's name."""
     from consent.models import Offer, OfferColumn
 
     of = of or dataset()
@@ -162,7 +164,10 @@ def offer(of=None, *, columns=("patient_nbr", "gender", "age", "time_in_hospital
     status = facts.pop("status")
     made = Offer.objects.create(dataset=of, created_by=user(organisation=of.zone.operator), **facts)
     for column in of.columns.filter(name__in=columns):
-        OfferColumn.objects.create(offer=made, column=column, justification=f"{column.name} sert à l'essai")
+        OfferColumn.objects.create(
+            offer=made, column=column, justification=f"{column.name} sert à l'essai",
+            treatment=(treatments or {}).get(column.name, {}),
+        )  # fmt: skip
     if status == "published":
         countersigned("offer.publish", f"offer:{made.pk}")
     made.status = status

@@ -281,6 +281,24 @@ def suspend(offer: Offer, *, by, reason: str) -> Offer:
     return _save(offer, status=next_state(offer.status, "suspend"))
 
 
+@recorded("offer.review")
+def resume(offer: Offer, *, by, reason: str = "") -> Offer:
+    """Put a suspended offer back online, by two officers of the operator."""
+    offer = locked(offer)
+    _about(offer, decision="resume", reason=reason)
+    permissions.require_operator(by, offer.dataset.zone)
+    next_state(offer.status, "resume")
+    if countersign("offer.resume", countersign_ref(offer), by=by, reason=reason).is_complete:
+        _resumed(offer, by=by)
+    return offer
+
+
+@recorded("offer.resume")
+def _resumed(offer: Offer, *, by) -> None:
+    _about(offer)
+    _save(offer, status=next_state(offer.status, "resume"))
+
+
 @recorded("offer.end")
 def end(offer: Offer, *, by) -> Offer:
     """End this version for good."""

@@ -21,8 +21,7 @@ def committed(fresh_database, django_db_blocker):
 
 
 def test_of_two_requests_at_once_for_the_last_unit_one_is_permitted(committed):
-    convention = a_convention()
-    convention.offer.__class__.objects.filter(pk=convention.offer_id).update(releases_per_month=1)
+    convention = a_convention(of=factories.offer(releases_per_month=1))
     request, answers, together = asked(convention), [], threading.Barrier(2)
 
     def ask():

@@ -185,16 +185,14 @@ def test_a_decision_is_judged_again_from_its_kept_case():
 
 
 def test_the_quota_of_releases_counts_the_month():
-    convention = a_convention()
-    convention.offer.__class__.objects.filter(pk=convention.offer_id).update(releases_per_month=1)
+    convention = a_convention(of=factories.offer(releases_per_month=1))
     decide("release_create", **asked(convention))
 
     assert refused_by(decide, "release_create", **asked(convention)) == ["G37"]
 
 
 def test_a_unit_given_back_can_be_used_again():
-    convention = a_convention()
-    convention.offer.__class__.objects.filter(pk=convention.offer_id).update(releases_per_month=1)
+    convention = a_convention(of=factories.offer(releases_per_month=1))
     permit = decide("release_create", **asked(convention))
 
     give_back(permit)
@@ -455,15 +453,15 @@ def test_only_an_offer_as_it_was_signed_lends_its_standing_notice():
     from consent import terms
     from consent.models import StandingMandate
 
-    offer = factories.offer()
-    signer = factories.user(organisation=offer.dataset.zone.operator, role="legal_representative")
-    StandingMandate.objects.create(
-        offer=offer, party="operator", terms_sha256=terms.sha256(offer), signer=signer, mandate="délibération",
-        level="strengthened",
-    )  # fmt: skip
-    convention = a_convention(of=offer, notice_published_at=clock.now() - timedelta(minutes=1))
-    assert decide("release_create", **asked(convention))
+    as_signed, otherwise = factories.offer(), factories.offer()
+    for offer, named in ((as_signed, terms.sha256(as_signed)), (otherwise, "0" * 64)):
+        signer = factories.user(organisation=offer.dataset.zone.operator, role="legal_representative")
+        StandingMandate.objects.create(
+            offer=offer, party="operator", terms_sha256=named, signer=signer, mandate="délibération",
+            level="strengthened",
+        )  # fmt: skip
+    a_minute_ago = clock.now() - timedelta(minutes=1)
 
-    offer.columns.filter(column__name="age").update(justification="autre chose")
-
-    assert refused_by(decide, "release_create", **asked(convention)) == ["G20"]
+    assert decide("release_create", **asked(a_convention(of=as_signed, notice_published_at=a_minute_ago)))
+    other = a_convention(of=otherwise, notice_published_at=a_minute_ago)
+    assert refused_by(decide, "release_create", **asked(other)) == ["G20"]

@@ -170,3 +170,21 @@ def test_a_suspended_entry_is_not_reinstated_by_its_old_decision(role, signed):
                 "UPDATE consent_registryentry SET status = 'accredited' WHERE id = %s", [signed["entry"]]
             )
         connection.rollback()
+
+
+TERMS_ATTACKS = [
+    "UPDATE consent_offer SET price = '12 000 euros' WHERE id = {}",
+    "UPDATE consent_offer SET ends_on = ends_on + 400 WHERE id = {}",
+    "UPDATE consent_offer SET status = 'draft' WHERE id = {}",
+    'UPDATE consent_offercolumn SET treatment = \'{{"kind": "keep"}}\' WHERE offer_id = {}',
+    "DELETE FROM consent_offercolumn WHERE offer_id = {}",
+    "INSERT INTO consent_offercolumn (offer_id, column_id, justification, treatment, approves_sensitive)"
+    " SELECT offer_id, column_id, 'encore', '{{}}', true FROM consent_offercolumn WHERE offer_id = {} LIMIT 1",
+]
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("statement", TERMS_ATTACKS)
+def test_the_terms_of_a_submitted_offer_never_change(role, statement, signed):
+    with pytest.raises(psycopg.errors.CheckViolation, match="prepare a new version"):
+        attack(role, signed, statement.format(signed["waiting_offer"]))

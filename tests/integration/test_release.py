@@ -112,8 +112,11 @@ def test_reinforced_sensitivity_without_its_approval_never_leaves(stays):
 
 
 def test_a_build_that_cannot_reach_k_says_how_to_mend_it(stays):
-    stays.convention.offer.columns.filter(column__name="num_lab_procedures").update(treatment={"kind": "category"})
-    stays.convention.offer.columns.filter(column__name="num_medications").update(treatment={"kind": "category"})
+    stays.convention.offer = factories.offer(
+        stays.convention.offer.dataset, columns=releasing.ASKED,
+        treatments={name: {"kind": "category"} for name in ("num_lab_procedures", "num_medications")},
+    )  # fmt: skip
+    stays.convention.save(update_fields=["offer"])
     for name in ("num_lab_procedures", "num_medications"):
         column = stays.convention.offer.dataset.columns.get(name=name)
         column.role = "quasi_identifier"

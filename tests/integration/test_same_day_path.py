@@ -9,7 +9,7 @@ from broker import clock
 from broker.accounts import grants, second_factor
 from broker.errors import BadInput, NotAllowed, Refused, WrongState
 from consent import terms
-from consent.models import Convention, DirectoryCompany, Offer, RegistryEntry
+from consent.models import Convention, DirectoryCompany, RegistryEntry
 from consent.transitions import application as applications
 from consent.transitions import convention as conventions
 from consent.transitions import offer as offers
@@ -159,15 +159,17 @@ def test_an_organisation_that_is_not_accredited_is_refused_with_every_reason_and
     assert not organisation.applications.exists()
 
 
-def test_an_offer_whose_terms_changed_since_the_mandate_is_not_taken_up():
-    offer, _claire, _hugo = published_offer(factories.dataset())
+def test_an_offer_whose_mandate_names_other_terms_is_not_taken_up():
+    offer = factories.offer()
+    signer = factories.user(organisation=offer.dataset.zone.operator, role="legal_representative")
+    offer.mandates.create(
+        party="operator", terms_sha256="0" * 64, signer=signer, mandate="statuts", level="strengthened"
+    )
     organisation, founder = a_startup()
     accredited(organisation, founder)
     place = factories.environment(organisation)
-    Offer.objects.filter(pk=offer.pk).update(price="12 000 euros")
-    offer.refresh_from_db()
 
-    with pytest.raises(WrongState):
+    with pytest.raises(WrongState, match="pas être reprise"):
         applications.take_up(
             offer, by=founder, organisation=organisation, environment=place, second_factor_at=clock.now(), **wanted()
         )
