@@ -1,12 +1,14 @@
 """Jobs of the worker that holds the zone's sources."""
 
 import json
+import logging
 import subprocess
 import sys
 import tempfile
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 from procrastinate.contrib.django import app
 
 from broker.errors import BadInput
@@ -16,6 +18,12 @@ from zones.sources import clear_copy, clear_scratch, relation
 
 MEMORY = 1024  # MiB for the engine; what does not fit spills into the scratch folder
 PATIENCE = 1800  # seconds
+
+log = logging.getLogger(__name__)
+
+
+class ProfileDied(RuntimeError):
+    """The process that profiles ended without an answer; the message holds its last words."""
 
 
 @app.task(name="zones.tasks.profile_version", queue="builds", lock="builds")
@@ -42,6 +50,11 @@ def profile_version(version_id: int) -> None:
         )
     except BadInput as problem:
         actions.refuse_version(version, by=actions.WORKER, problem=str(problem))
+    except ProfileDied:
+        log.exception("the profile of version %s died", version.pk)
+        told = _("L'examen ne s'est pas achevé : le fichier demande plus de mémoire ou de disque que l'ouvrier n'en "
+                    "a. Découpez-le par période, ou prévenez l'administrateur.")  # fmt: skip
+        actions.refuse_version(version, by=actions.WORKER, problem=told)
 
 
 def _profiled(version: DatasetVersion) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -86,7 +99,7 @@ def run_apart(order: dict[str, Any], tell=lambda step: None) -> dict[str, Any]:
                 process.wait()
         if process.returncode or result is None:
             complaints.seek(0)
-            raise RuntimeError(f"the profile ended with {process.returncode}: {complaints.read()[-2000:]}")
+            raise ProfileDied(f"the profile ended with {process.returncode}: {complaints.read()[-2000:]}")
     return result
 
 

@@ -403,6 +403,16 @@ def test_a_process_that_dies_is_an_error_not_a_profile(empty):
         tasks.run_apart({"relation": "nowhere", "scratch": "/tmp", "memory": 64, "decimal": ".", "personal": True})  # noqa: S108
 
 
+def test_a_profile_that_runs_out_of_memory_refuses_the_version_and_says_why(empty, monkeypatch, settings):
+    monkeypatch.setattr(tasks, "MEMORY", 1)
+
+    version = profiled(sealed(empty, b"a,b\n" + b"".join(b"%d,%d\n" % (n, n * 7) for n in range(50_000))))
+
+    assert version.status == "refused"
+    assert "mémoire" in version.problem
+    assert on_disk(settings.SCRATCH) == []
+
+
 def test_limits_stop_a_swelling_source(empty):
     version = sealed(empty, gzip.compress(b"a,b\n" + b"1,2\n" * 500_000))
 

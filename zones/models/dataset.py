@@ -91,7 +91,7 @@ class Dataset(models.Model):
 
     @property
     def domain_labels(self) -> list[str]:
-        return [Domain(domain).label for domain in self.domains]
+        return [str(Domain(domain).label) for domain in self.domains]
 
 
 class DatasetVersion(models.Model):
