@@ -11,6 +11,7 @@ import rfc8785
 from django.utils.translation import gettext as _
 
 LICENCE_VERSION = "2026.11.0"
+NAMED_GROUPS = 6  # the certificate stays one paragraph; the page draws every group
 LICENCE = """Licence d'expérimentation Terrain, version 2026.11.0
 
 Expérimentation seulement. Les données jointes sont remises sous la convention nommée au manifeste, à l'organisme et
@@ -121,7 +122,9 @@ def certificate(recipe: dict, result: dict, *, title: str, period: str) -> str:
             }
         )
         if under := under_represented(result):
-            parts.append(_("Groupes sous-représentés par les retraits : %(groups)s.") % {"groups": ", ".join(under)})
+            named = ", ".join(under[:NAMED_GROUPS])
+            more = _(" et %(n)s autres") % {"n": len(under) - NAMED_GROUPS} if len(under) > NAMED_GROUPS else ""
+            parts.append(_("Groupes sous-représentés par les retraits : %(groups)s.") % {"groups": named + more})
     else:
         parts.append(_("Données sans personne, remises telles que lues."))
     return " ".join(parts)
