@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
@@ -58,13 +59,19 @@ def p95(samples: list[float]) -> float:
     return statistics.quantiles(samples, n=100)[94]
 
 
+def _row(connection: psycopg.Connection, query: str, values: Sequence = ()) -> tuple:
+    row = connection.execute(query, values or None).fetchone()
+    assert row is not None, query  # noqa: S101
+    return row
+
+
 def measure() -> Figures:
     figures = Figures()
     scratch = Path(tempfile.mkdtemp(prefix="terrain-bench-"))
     try:
         with psycopg.connect(owner_url(), autocommit=True) as owner:
             for name in ("fsync", "synchronous_commit", "shared_buffers"):
-                figures.settings[name] = owner.execute(f"SHOW {name}").fetchone()[0]
+                figures.settings[name] = _row(owner, f"SHOW {name}")[0]
             figures.settings["events"] = EVENTS
             appends(figures, owner, scratch)
             record_cost(figures)
@@ -103,16 +110,16 @@ def appends(figures: Figures, owner: psycopg.Connection, scratch: Path) -> None:
     wal = {}
     for name, script in scripts.items():
         owner.execute("CHECKPOINT") if _superuser(owner) else None
-        before = owner.execute("SELECT pg_current_wal_insert_lsn()").fetchone()[0]
+        before = _row(owner, "SELECT pg_current_wal_insert_lsn()")[0]
         with psycopg.connect(url, autocommit=True) as writer:
             for _ in range(3000):
                 writer.execute(script.read_text())
-        wal[name] = owner.execute("SELECT pg_current_wal_insert_lsn() - %s::pg_lsn", [before]).fetchone()[0]
+        wal[name] = _row(owner, "SELECT pg_current_wal_insert_lsn() - %s::pg_lsn", [before])[0]
     figures.add("wal_over_insert", float(wal["event"] / wal["plain"]), "x")
 
 
 def _superuser(owner: psycopg.Connection) -> bool:
-    return owner.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()[0]
+    return _row(owner, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user")[0]
 
 
 def _pgbench(program: Path, url: str, script: Path, writers: int) -> float:
@@ -166,21 +173,19 @@ def sequence(figures: Figures, owner: psycopg.Connection, scratch: Path) -> None
     sequencer = _sequencer(scratch)
     sequencer.catch_up()
     size = "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relname ~ '^audit_' AND relkind = 'r'"
-    before, placed = int(owner.execute(size).fetchone()[0]), sequencer.size
+    before, placed = int(_row(owner, size)[0]), sequencer.size
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as writer:
         for first in range(1, EVENTS + 1, 20_000):
             last = min(first + 19_999, EVENTS)
             writer.execute(GENERATE, {"n": EVENTS, "first": first, "last": last})
-        payload = writer.execute(
-            "SELECT avg(octet_length(payload)) FROM audit_event WHERE id > %s", [placed]
-        ).fetchone()
+        payload = _row(writer, "SELECT avg(octet_length(payload)) FROM audit_event WHERE id > %s", [placed])
     began = time.perf_counter()
     sequencer.catch_up()
     seconds = time.perf_counter() - began
     figures.add("sequence_and_index", (sequencer.size - placed) / seconds, "leaves/s")
     owner.execute("VACUUM (ANALYZE) audit_event")
     owner.execute("VACUUM (ANALYZE) audit_index")
-    figures.add("bytes_per_event", (int(owner.execute(size).fetchone()[0]) - before) / EVENTS, "B")
+    figures.add("bytes_per_event", (int(_row(owner, size)[0]) - before) / EVENTS, "B")
     figures.settings["payload_bytes_mean"] = round(float(payload[0]))
     sequencer.connection.close()
 
@@ -211,7 +216,9 @@ def searches(figures: Figures) -> None:
                 figures.notes.append(f"a search of the bench finds nothing: {query}")
     name = "search_first_page_p95_1m" if EVENTS >= MILLION else f"search_first_page_p95_{EVENTS}"
     figures.add(name, p95(took), "ms")
-    size, client, took = state.checkpoint().size, Client(), []
+    published = state.checkpoint()
+    assert published is not None  # noqa: S101
+    size, client, took = published.size, Client(), []
     for turn in range(200):
         began = time.perf_counter()
         answer = client.get(f"/log/preuve/{turn * 7919 % size}")
@@ -269,14 +276,15 @@ def latency(figures: Figures, scratch: Path) -> None:
     time.sleep(1)
     stop.set()
     working.join()
-    row = sequencer.connection.execute(
+    row = _row(
+        sequencer.connection,
         "SELECT percentile_cont(0.99) WITHIN GROUP (ORDER BY extract(epoch FROM c.published_at - e.recorded_at)) "
         "FROM audit_index i JOIN audit_event e ON (e.generation, e.xid, e.id) = (i.generation, i.xid, i.event_id) "
         "CROSS JOIN LATERAL "
         "(SELECT published_at FROM audit_checkpoint WHERE size > i.leaf_index ORDER BY size LIMIT 1) c "
         "WHERE i.leaf_index >= %s",
         [begun],
-    ).fetchone()
+    )
     figures.add("commit_to_checkpoint_p99_at_1000_per_s", float(row[0]), "s")
     figures.notes.append(f"commit_to_checkpoint: {rate:.0f} commits/s reached, writers and sequencer in one process")
     sequencer.connection.close()
