@@ -11,6 +11,7 @@ from datetime import date, datetime, time, timedelta
 from functools import cache
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 from django.db.models import CharField, DateTimeField, Exists, Func, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Cast, Coalesce, Concat, NullIf
@@ -437,21 +438,26 @@ def _environment(environment) -> gate.EnvironmentFacts | None:
     )
 
 
+def _of_the_site(name: str, args: list | None = None) -> str:
+    """A path of the site, also when the delivery server asks, whose own routes are others."""
+    return reverse(name, urlconf=settings.ROOT_URLCONF, args=args)
+
+
 def links(offer: Offer, convention: Convention | None) -> Mapping[str, Any]:
     """Where each reason sends the person to act. Paths of the site, so that they stay true behind any host."""
-    offered = reverse("offer-detail", args=[offer.pk])
-    here = reverse("convention-detail", args=[convention.ref]) if convention else offered
+    offered = _of_the_site("offer-detail", args=[offer.pk])
+    here = _of_the_site("convention-detail", args=[convention.ref]) if convention else offered
     return {
         "default": here,
-        "G01": f"{reverse('second-factor')}?next={here}",
-        "G02": reverse("convention-people", args=[convention.ref]) if convention else here,
-        "G04": reverse("registry-list"),
-        "G05": reverse("registry-request"),
-        "G06": reverse("commercial-licence"),
-        "G12": reverse("convention-sign", args=[convention.ref]) if convention else here,
-        "G20": reverse("convention-notice", args=[convention.ref])
+        "G01": f"{_of_the_site('second-factor')}?next={here}",
+        "G02": _of_the_site("convention-people", args=[convention.ref]) if convention else here,
+        "G04": _of_the_site("registry-list"),
+        "G05": _of_the_site("registry-request"),
+        "G06": _of_the_site("commercial-licence"),
+        "G12": _of_the_site("convention-sign", args=[convention.ref]) if convention else here,
+        "G20": _of_the_site("convention-notice", args=[convention.ref])
         if convention
-        else reverse("offer-notice", args=[offer.pk]),
+        else _of_the_site("offer-notice", args=[offer.pk]),
         "G21": offered,
-        "G33": reverse("organisation-detail"),
+        "G33": _of_the_site("organisation-detail"),
     }
