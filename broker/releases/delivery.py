@@ -161,9 +161,8 @@ def _first_byte(request, release: Release) -> int:
 
 def _answer(release: Release, permit, *, by, first_byte: int, order=None):
     delivery = deliveries.begin(release, by=by, permit=permit, order=order, first_byte=first_byte)
-    answer: HttpResponse | StreamingHttpResponse = StreamingHttpResponse(
-        stream(release, permit, delivery, by=by, first_byte=first_byte), status=206 if first_byte else 200
-    )
+    sending = Sending(release, permit, delivery, by=by, first_byte=first_byte)
+    answer = StreamingHttpResponse(sending, status=206 if first_byte else 200)
     sealed = release.recipe["output"]["sealed"]
     answer["Content-Type"] = "application/octet-stream" if sealed else TYPES[release.recipe["output"]["format"]]
     answer["Content-Length"] = str(release.size - first_byte)
@@ -179,33 +178,48 @@ def _answer(release: Release, permit, *, by, first_byte: int, order=None):
     return answer
 
 
-def stream(release: Release, permit, delivery, *, by, first_byte: int) -> Iterator[bytes]:
+class Sending:
     """The bytes, in pieces; the connection to the database is given back at once and taken only to look again.
 
-    Raises Cut when access has ended: the piece in hand is not sent.
+    Raises Cut when access has ended: the piece in hand is not sent. A client that leaves before the first piece
+    never starts the iteration: `close`, which the server always calls, ends the delivery then too.
     """
-    sent, since, looked = 0, 0, time.monotonic()
-    outcome = "interrupted"
-    try:
-        with contextlib.closing(store.open(permit)) as file:
-            connection.close()
-            file.seek(first_byte)
-            while piece := file.read(PIECE):
-                if since + len(piece) > CHECK_BYTES or time.monotonic() - looked >= CHECK_SECONDS:
-                    permitted = record.still_permitted(permit)
-                    connection.close()
-                    if not permitted:
-                        outcome = "cut"
-                        raise Cut
-                    since, looked = 0, time.monotonic()
-                sent += len(piece)
-                since += len(piece)
-                yield piece
-        outcome = "complete"
-    finally:
-        deliveries.end(delivery, by=by, bytes_sent=sent, outcome=outcome, at=clock.now())
-        if not sent:
-            record.give_back(permit)
+
+    def __init__(self, release: Release, permit, delivery, *, by, first_byte: int):
+        self.release, self.permit, self.delivery = release, permit, delivery
+        self.by, self.first_byte = by, first_byte
+        self.sent = 0
+        self.outcome = "interrupted"
+        self.is_ended = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        since, looked = 0, time.monotonic()
+        try:
+            with contextlib.closing(store.open(self.permit)) as file:
+                connection.close()
+                file.seek(self.first_byte)
+                while piece := file.read(PIECE):
+                    if since + len(piece) > CHECK_BYTES or time.monotonic() - looked >= CHECK_SECONDS:
+                        permitted = record.still_permitted(self.permit)
+                        connection.close()
+                        if not permitted:
+                            self.outcome = "cut"
+                            raise Cut
+                        since, looked = 0, time.monotonic()
+                    self.sent += len(piece)
+                    since += len(piece)
+                    yield piece
+            self.outcome = "complete"
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        if self.is_ended:
+            return
+        self.is_ended = True
+        deliveries.end(self.delivery, by=self.by, bytes_sent=self.sent, outcome=self.outcome, at=clock.now())
+        if not self.sent:
+            record.give_back(self.permit)
         connection.close()
 
 

@@ -7,6 +7,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 from django.test import Client, override_settings
+from django.test.client import ClientHandler
 
 from broker import clock
 from broker.accounts import machines
@@ -14,7 +15,7 @@ from broker.accounts.models import MachineCredential
 from broker.epoch.actions import raise_epoch
 from broker.errors import BadInput, Refused
 from broker.keys.store import KeyStore
-from broker.releases import actions, store, tasks
+from broker.releases import actions, delivery, store, tasks
 from broker.releases.models import Delivery, Release, TraceEntry
 from consent.models import GateDecision, Opposition
 from tests import factories, releasing
@@ -55,9 +56,18 @@ def credential_of(ready) -> str:
     return f"{machines.SCHEME} {secret}"
 
 
+class AtDelivery(ClientHandler):
+    """The test client's door to the delivery server: its routes for a request, the site's for everything else."""
+
+    def get_response(self, request):
+        request.urlconf = delivery.URLS
+        return super().get_response(request)
+
+
 def pull(order, secret: str, **headers):
-    with override_settings(ROOT_URLCONF="broker.releases.delivery_urls"):
-        return Client().get(f"/ordres/{order.pk}/", headers={"Authorization": secret, **headers})
+    machine = Client()
+    machine.handler = AtDelivery(enforce_csrf_checks=False)
+    return machine.get(f"/ordres/{order.pk}/", headers={"Authorization": secret, **headers})
 
 
 def test_a_release_is_what_the_second_program_recomputes(stays):
@@ -161,9 +171,9 @@ def test_an_environment_pulls_once_with_an_order_and_its_bytes_open(stays):
     assert answer.status_code == 200
     assert hashlib.sha256(received).hexdigest() == release.sha256 == answer["ETag"].strip('"')
     assert (again.status_code, again["Content-Type"]) == (403, "application/problem+json")
-    delivery = Delivery.objects.get()
-    assert (delivery.outcome, delivery.bytes_sent) == ("complete", len(received))
-    assert delivery.decision.action == "release_download"
+    ended = Delivery.objects.get()
+    assert (ended.outcome, ended.bytes_sent) == ("complete", len(received))
+    assert ended.decision.action == "release_download"
 
 
 def test_without_an_order_of_its_own_environment_a_credential_gets_nothing(stays):
@@ -195,9 +205,20 @@ def test_an_interrupted_download_goes_on_by_range_with_the_same_order(stays):
     assert hashlib.sha256(begun + b"".join(rest.streaming_content)).hexdigest() == release.sha256
 
 
-def test_a_stream_is_cut_when_access_ends_and_sends_nothing_more(stays, monkeypatch):
-    from broker.releases import delivery
+def test_a_machine_that_leaves_before_the_first_byte_gets_its_unit_back(stays):
+    release, secret = releasing.built(stays), credential_of(stays)
+    order = actions.give_order(release, by=stays.person, second_factor_at=clock.now())
 
+    answer = pull(order, secret)
+    answer.close()
+
+    left = Delivery.objects.get()
+    assert (left.outcome, left.bytes_sent) == ("interrupted", 0)
+    assert left.ended_at is not None
+    assert left.decision.quota_use.given_back_at is not None
+
+
+def test_a_stream_is_cut_when_access_ends_and_sends_nothing_more(stays, monkeypatch):
     monkeypatch.setattr(delivery, "CHECK_BYTES", 64 * 1024)
     release, secret = releasing.built(stays), credential_of(stays)
     order = actions.give_order(release, by=stays.person, second_factor_at=clock.now())
@@ -262,8 +283,8 @@ def test_sealed_data_leave_by_an_order_only_never_by_a_download(stays):
     browser = signed_in(stays.person)
 
     page = browser.get(f"/remises/{release.pk}/")
-    with override_settings(ROOT_URLCONF="broker.releases.delivery_urls"):
-        answer = browser.post(f"/telecharger/{release.pk}/")
+    browser.handler = AtDelivery(enforce_csrf_checks=False)
+    answer = browser.post(f"/telecharger/{release.pk}/")
 
     assert b"order-form" in page.content and b"download-form" not in page.content
     assert answer.status_code == 302
