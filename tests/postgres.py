@@ -28,7 +28,9 @@ _cluster: Cluster | None = None
 def cluster() -> Cluster:
     global _cluster
     if _cluster is None:
-        _cluster = Cluster(Path(os.environ.get("TERRAIN_TEST_CLUSTER", ROOT / "var" / "test")), fast=True).start()
+        # The sequencer waits for every transaction of its cluster: the processes of a parallel run each have their own.
+        folder = Path(os.environ.get("TERRAIN_TEST_CLUSTER", ROOT / "var" / "test"))
+        _cluster = Cluster(folder / os.environ.get("PYTEST_XDIST_WORKER", ""), fast=True).start()
     return _cluster
 
 

@@ -4,6 +4,7 @@ import uuid
 
 import psycopg
 import pytest
+from django.db import IntegrityError
 
 from broker.keys.models import DataKey
 from broker.releases.models import Delivery, Receipt, Release, TraceEntry
@@ -140,8 +141,10 @@ def test_a_commercial_release_cannot_be_stored_among_experimental_ones(committed
         committed,
         "UPDATE releases_release SET kind = 'commercial' WHERE id = %s",
         [release.pk],
-        "release_is_experimental",
+        "never change",
     )
+    with pytest.raises(IntegrityError, match="release_is_experimental"):
+        building(factories.convention(), kind="commercial")
 
 
 INSERT_DELIVERY = (

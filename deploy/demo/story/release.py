@@ -105,6 +105,9 @@ def read(story: Story):
     if DIRECT & set(columns) or columns[:2] != ["pseudonym", "event_rank"]:
         raise StepFailed(f"la remise porte ces colonnes : {', '.join(columns)}")
     manifest = json.loads(story.artefacts["release_manifest"].read_text())
+    shown = Page(story.entered("samir").get(f"/remises/{story.memory.release}/"))
+    if manifest["sha256"] not in shown.tree.xpath("//*[@id='sha256']/@title"):
+        raise StepFailed("la page de la remise ne montre pas l'empreinte du fichier reçu")
     if rows != manifest["rows"]["out"] or "xpérimentation seulement" not in manifest["licence"]:
         raise StepFailed("le manifeste ne décrit pas le fichier reçu")
 
@@ -126,6 +129,9 @@ def give_inputs(story: Story):
     if done.returncode:
         raise StepFailed(f"release_inputs : {done.stderr[-600:]}")
     told = json.loads(done.stdout)
+    manifest = story.entered("samir").get(f"/remises/{story.memory.release}/manifeste.json").json()
+    if manifest["sha256"] != told["figures"]["sha256"]:
+        raise StepFailed("ce qui est remis à l'inconnu n'est pas de cette remise")
     story.artefacts["release_inputs"] = {name: Path(path) for name, path in told["paths"].items()}
     story.release.update(told["figures"])
     story.memory["release_figures"] = json.dumps(told["figures"])
