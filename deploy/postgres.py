@@ -125,7 +125,12 @@ class Cluster:
         draft.rename(self.data)
 
     def _own(self, folder: Path) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for parent in reversed(folder.parents):
+            if not parent.exists():  # ours to make: passable by the server's user whatever the caller's umask
+                parent.mkdir()
+                parent.chmod(0o711)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.chmod(0o700)
         if self.as_nobody:
             os.chown(folder, NOBODY, NOBODY)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from django.db import connection
+from django.utils import translation
 
 from tests import postgres
 
@@ -21,6 +22,13 @@ def _cheap_passwords():
     from django.test import override_settings
 
     with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _french():
+    """Every test begins in French; a page that was asked in English leaves its language to nobody."""
+    with translation.override("fr"):
         yield
 
 

@@ -275,7 +275,6 @@ class Build:
 def run(job: dict, say, build_class=Build) -> dict:
     """Carry out `job`; the last message said is also returned. Scratch is gone afterwards but for the tokens."""
     scratch = Path(job["scratch"])
-    os.umask(0o077)
     scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         last = {"result": build_class(job, say).run()}
@@ -294,6 +293,7 @@ def run(job: dict, say, build_class=Build) -> dict:
 
 
 def main() -> int:
+    os.umask(0o077)  # whatever this process writes is its own; set here, since it holds for the whole process
     job = json.load(sys.stdin)
     # Address space, not only the engine's own budget: a runaway allocation ends this process, not the machine.
     limit = (int(job["memory_mib"]) * 2 + 4096) * 1024 * 1024

@@ -23,8 +23,9 @@ def chromium_path() -> str | None:
     return None
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
+    """The browser. It goes with its module: its event loop would stand in the way of the tests after it."""
     from playwright.sync_api import sync_playwright
 
     path = chromium_path()

@@ -166,3 +166,17 @@ def test_the_process_of_the_list_stops_with_its_signal(cluster):
 
     assert watched.wait(10) == 0
     assert cluster.running(), "who watches does not stop what somebody else started"
+
+
+def test_a_private_umask_is_no_obstacle(tmp_path_factory):
+    outside = tmp_path_factory.mktemp("umask") / "deep" / "deeper"
+
+    before = os.umask(0o077)
+    try:
+        started = Cluster(outside, fast=True).start()
+    finally:
+        os.umask(before)
+
+    with started.connect() as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    started.stop()
