@@ -24,7 +24,9 @@ install: .venv/.test
 demo: .venv/.run
 	@$(BIN)/python -m deploy.demo.start $(if $(ONCE),--once) $(DEMO_OPTIONS)
 
-# T="tests/unit -k gate" runs a part.
+# T="tests/unit -k gate" runs a part. All of them run in two processes, each file whole in one: some files share a
+# fixture that holds a transaction.
+T ?= -n 2 --dist loadfile
 test: install
 	@$(BIN)/python -m pytest $(T)
 
