@@ -7,6 +7,7 @@ migrations; each run, and each process of a parallel run, works in its own copy 
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,8 @@ os.environ.setdefault("ALLOWED_HOSTS", "testserver,127.0.0.1,localhost")
 os.environ.setdefault("EMAIL_BACKEND", "django.core.mail.backends.locmem.EmailBackend")
 os.environ.setdefault("TERRAIN_VAR", str(ROOT / "var" / "test" / f"files-{os.getpid()}"))
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+FILES = Path(os.environ["TERRAIN_VAR"])
+(FILES / "static").mkdir(parents=True, exist_ok=True)
 
 _cluster: Cluster | None = None
 
@@ -73,3 +76,5 @@ def pytest_sessionfinish(session):
 
     connections.close_all()
     cluster().drop_database(DATABASE)
+    if FILES.is_relative_to(ROOT / "var" / "test"):
+        shutil.rmtree(FILES, ignore_errors=True)

@@ -110,7 +110,8 @@ def record(
     """Write one event in the transaction under way; return its ULID.
 
     `obj` is a model instance or a (type, id, version) triple; `org` an organisation or its reference; `sub` a
-    subject's erasable reference; `n` a number of rows; `detail` is kept apart, erasable, bound by its digest.
+    subject's erasable reference; `on_behalf` an organisation's reference, or the person whose order a machine executes
+    ("user:12", written as their token); `n` a number of rows; `detail` is kept apart, erasable, bound by its digest.
     Raises ValueError on a word outside the closed vocabularies.
     """
     actor: Actor = actor_of(by)
@@ -132,7 +133,7 @@ def record(
                 "zone": zone,
                 "actor": {"id": _token(cursor, actor.ref, at), "kind": actor.kind, "auth": actor.auth},
                 "org": _reference(org) if org is not None else actor.org,
-                "on_behalf": on_behalf,
+                "on_behalf": _token(cursor, on_behalf, at) if on_behalf.startswith("user:") else on_behalf,
                 "conv": conv,
                 "obj": _object(obj),
                 "act": act,

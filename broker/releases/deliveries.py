@@ -19,7 +19,7 @@ def may_resume(order: MachineOrder, first_byte: int) -> bool:
 def begin(release: Release, *, by, permit, order=None, first_byte: int = 0) -> Delivery:
     """The row without which the store opens nothing."""
     decision = GateDecision.objects.get(pk=permit.decision_id)
-    _describe(release, decision=str(decision.pk), first_byte=first_byte, order=str(order.pk) if order else "")
+    _describe(release, order, decision=str(decision.pk), first_byte=first_byte, order=str(order.pk) if order else "")
     return Delivery.objects.create(
         release=release, decision=decision, decision_effect=decision.effect, order=order, first_byte=first_byte
     )
@@ -29,12 +29,14 @@ def begin(release: Release, *, by, permit, order=None, first_byte: int = 0) -> D
 def end(delivery: Delivery, *, by, bytes_sent: int, outcome: str, at) -> None:
     """How many bytes were handed to the connection, and why it stopped: complete, interrupted or cut."""
     Delivery.objects.filter(pk=delivery.pk, ended_at=None).update(bytes_sent=bytes_sent, outcome=outcome, ended_at=at)
-    _describe(delivery.release, decision=str(delivery.decision_id), bytes_sent=bytes_sent, outcome=outcome)
+    _describe(
+        delivery.release, delivery.order, decision=str(delivery.decision_id), bytes_sent=bytes_sent, outcome=outcome
+    )
 
 
-def _describe(release: Release, **detail) -> None:
+def _describe(release: Release, executed: MachineOrder | None, **detail) -> None:
     convention = release.convention
     describe(
         obj=release, zone=convention.zone.reference, org=convention.organisation, conv=convention.reference,
-        purp="experimentation", detail=detail,
+        purp="experimentation", on_behalf=executed.person.audit_actor().ref if executed else "", detail=detail,
     )  # fmt: skip

@@ -93,7 +93,7 @@ def test_a_decision_and_its_event_name_each_other():
     decision = GateDecision.objects.get(pk=permit.decision_id)
     assert (event["id"], event["obj"]["id"], event["out"]) == (decision.event_id, str(decision.pk), "allow")
     assert event["conv"] == convention.reference
-    assert event["policy"] == "2026.11.0@0"
+    assert event["policy"] == "sha256:" + decision.ruleset_sha256
 
 
 def test_a_refusal_is_recorded_with_every_reason_then_told():

@@ -12,6 +12,7 @@ from django.test.client import ClientHandler
 from broker import clock
 from broker.accounts import machines
 from broker.accounts.models import MachineCredential
+from broker.audit.search import references_of
 from broker.epoch.actions import raise_epoch
 from broker.errors import BadInput, Refused
 from broker.keys.store import KeyStore
@@ -174,6 +175,24 @@ def test_an_environment_pulls_once_with_an_order_and_its_bytes_open(stays):
     ended = Delivery.objects.get()
     assert (ended.outcome, ended.bytes_sent) == ("complete", len(received))
     assert ended.decision.action == "release_download"
+
+
+def test_the_log_names_the_machine_and_the_person_whose_order_it_executed(stays):
+    release, secret = releasing.built(stays), credential_of(stays)
+    order = actions.give_order(release, by=stays.person, second_factor_at=clock.now())
+
+    b"".join(pull(order, secret).streaming_content)
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT payload::json->'actor'->>'id', payload::json->>'on_behalf' FROM audit_event"
+            " WHERE payload::json->>'act' IN ('data.download', 'data.download_end')"
+        )
+        said = cursor.fetchall()
+    named = {(refs[machine], refs[person]) for refs in [references_of([t for row in said for t in row])]
+             for machine, person in said}  # fmt: skip
+    assert named == {(f"credential:{MachineCredential.objects.get().pk}", f"user:{stays.person.pk}")}
+    assert len(said) == 2
 
 
 def test_without_an_order_of_its_own_environment_a_credential_gets_nothing(stays):

@@ -116,7 +116,8 @@ def references_of(dataset: Dataset) -> tuple[str, ...]:
 def tell(entries: list[search.Entry], *, reader) -> list[dict[str, Any]]:
     """Entries as a reader sees them; a constant number of queries whatever their number."""
     events = [entry.event for entry in entries if entry.event and entry.event["v"] == 1]
-    references = search.references_of([event["actor"]["id"] for event in events])
+    named = [event["actor"]["id"] for event in events] + [event["on_behalf"] for event in events]
+    references = search.references_of(named)
     people = {
         f"user:{user.pk}": user.get_full_name() or user.email
         for user in User.objects.filter(pk__in=[r[5:] for r in references.values() if r.startswith("user:")])
@@ -158,6 +159,7 @@ def _line(entry, references, people, details, decisions) -> dict[str, Any]:
         "entry": entry,
         "at": at,
         "who": people.get(reference) or _who(reference, event["actor"]["kind"]),
+        "behalf": people.get(references.get(event["on_behalf"], ""), ""),
         "did": phrases.phrase(event["act"]),
         "on": f"{phrases.OBJECTS.get(obj['type'], obj['type'])} {obj['id']}" if obj else "",
         "out": event["out"],
@@ -167,7 +169,6 @@ def _line(entry, references, people, details, decisions) -> dict[str, Any]:
         "conv": event["conv"].removeprefix("cv:").partition("@")[0],
         "zone": event["zone"].removeprefix("zone:"),
         "rules": decisions.get(obj["id"], "") if obj else "",
-        "policy": event["policy"],
         "rows": event["n"],
         "id": event["id"],
     }
