@@ -76,5 +76,6 @@ def pytest_sessionfinish(session):
 
     connections.close_all()
     cluster().drop_database(DATABASE)
-    if FILES.is_relative_to(ROOT / "var" / "test"):
+    shared = hasattr(session.config, "workerinput")  # with the processes of a parallel run: the first one tidies
+    if FILES.is_relative_to(ROOT / "var" / "test") and not shared:
         shutil.rmtree(FILES, ignore_errors=True)
