@@ -1,6 +1,6 @@
 """A pytest plugin, loaded by `-p` before Django reads its settings: a real PostgreSQL for the tests.
 
-The cluster stays up between runs (var/test). A template database is migrated once for each state of the
+The cluster's data stay between runs (var/test). A template database is migrated once for each state of the
 migrations; each run, and each process of a parallel run, works in its own copy as the role `terrain_app`.
 `DATABASE_URL` with a superuser's rights wins over the launcher.
 """
@@ -71,11 +71,22 @@ os.environ["DATABASE_URL"] = cluster().url("terrain_app", DATABASE)
 cluster().create_database(DATABASE, template=TEMPLATE)
 
 
+def _leave() -> None:
+    """Stop the server, unless another run in this checkout is at work on it."""
+    with cluster().connect() as connection:
+        others = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        ).fetchone()
+    if others == (0,):
+        cluster().stop()
+
+
 def pytest_sessionfinish(session):
     from django.db import connections
 
     connections.close_all()
     cluster().drop_database(DATABASE)
+    _leave()
     shared = hasattr(session.config, "workerinput")  # with the processes of a parallel run: the first one tidies
     if FILES.is_relative_to(ROOT / "var" / "test") and not shared:
         shutil.rmtree(FILES, ignore_errors=True)
