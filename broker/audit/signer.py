@@ -7,6 +7,7 @@ back, or rewritten, gets no signature. It speaks one JSON document a line over a
 import contextlib
 import json
 import os
+import shutil
 import socket
 import socketserver
 from collections.abc import Sequence
@@ -142,9 +143,9 @@ class _Handler(socketserver.StreamRequestHandler):
 
 
 class Server(socketserver.UnixStreamServer):
-    """One request at a time; nobody but the socket's owner may ask."""
+    """One request at a time; nobody but the socket's owner may ask, and `group` when it is named."""
 
-    def __init__(self, path: str, signing: Signing):
+    def __init__(self, path: str, signing: Signing, *, group: str = ""):
         self.signing = signing
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).unlink(missing_ok=True)
@@ -154,6 +155,9 @@ class Server(socketserver.UnixStreamServer):
                 super().__init__(short, _Handler)
         finally:
             os.umask(before)
+        if group:
+            shutil.chown(path, group=group)
+            Path(path).chmod(0o660)
 
 
 class Client:

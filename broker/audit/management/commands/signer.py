@@ -16,7 +16,7 @@ class Command(BaseCommand):
     def handle(self, **options):
         signing = Signing(settings.SIGNER_FOLDER, settings.LOG_ORIGIN)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        with Server(settings.SIGNER_SOCKET, signing) as server:
+        with Server(settings.SIGNER_SOCKET, signing, group=settings.SIGNER_GROUP) as server:
             self.stdout.write(
                 f"Signing {settings.LOG_ORIGIN}, {signing.size} leaves so far, as {signing.signer.verifier}"
             )
