@@ -28,7 +28,6 @@ def measure() -> Figures:
     from broker import clock
     from broker.keys.models import DataKey
     from consent import gate, rules
-    from consent.models import Offer
     from consent.record import decide
     from tests import cases, factories
 
@@ -40,11 +39,10 @@ def measure() -> Figures:
     worst = cases.a_case(standing=None, environment=None, notice=None, switches=(("zone", "2"),), quota=None)
     figures.add("evaluate_many_reasons_p95", p95(timed(lambda: gate.evaluate(worst, ruleset), EVALUATIONS)), "ms")
 
-    convention = factories.convention()
+    convention = factories.convention(factories.offer(releases_per_month=DECISIONS * 10))
     DataKey.objects.create(
         purpose="pseudonym", ref=f"convention:{convention.pk}", wrapping_key_id="bench", wrapped=b"bench"
     )
-    Offer.objects.filter(pk=convention.offer_id).update(releases_per_month=DECISIONS * 10)
     request = {
         "by": convention.named_persons.get().user,
         "convention": convention,

@@ -28,9 +28,7 @@ def measure() -> Figures:
     figures = Figures()
     folder = Path(settings.VAR)
     (folder / "keys").mkdir(mode=0o700, exist_ok=True)
-    ready = releasing.convention_on_stays(folder, lines=None)
-    ready.convention.offer.releases_per_month = 100
-    ready.convention.offer.save(update_fields=["releases_per_month"])
+    ready = releasing.convention_on_stays(folder, lines=None, releases_per_month=100)
     _request_to_ready(figures, ready)
     _over_copy(figures, ready, folder)
     return figures
