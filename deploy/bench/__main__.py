@@ -59,7 +59,7 @@ def prepare(cluster: Cluster) -> None:
         "DATABASE_URL": cluster.url("terrain_owner", DATABASE),
     }
     shutil.rmtree(FOLDER / "files", ignore_errors=True)
-    (FOLDER / "files").mkdir(parents=True)
+    (FOLDER / "files" / "static").mkdir(parents=True)
     for command in (("migrate", "-v0"), ("createcachetable",)):
         subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, check=True)
     os.environ["BENCH_OWNER_URL"] = os.environ["DATABASE_URL"]

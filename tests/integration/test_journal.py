@@ -11,6 +11,7 @@ from broker.audit.actor import SYSTEM
 from broker.audit.kit import verify
 from broker.audit.vocabulary import ACTS
 from broker.desk.journal import phrases
+from broker.desk.journal.forms import MOST_CHOICES
 from tests import factories
 from tests.actors import signed_in
 from tests.logs import rows, sequencing, write
@@ -188,3 +189,17 @@ def test_a_bundle_from_an_unknown_checkpoint_says_the_mend(auditor, signed):
 
     assert answer.status_code == 422
     assert "reprenez celle du vôtre" in answer.content.decode()
+
+
+def test_a_choice_among_many_datasets_is_asked_by_its_identifier(auditor, signed):
+    wanted = factories.dataset()
+    for _number in range(MOST_CHOICES):
+        factories.dataset(wanted.zone)
+    write(act="dataset.publish", obj=("dataset", wanted.pk))
+    write(act="dataset.publish", obj=("dataset", wanted.pk + 1))
+    signed()
+
+    answer, page = read(auditor, question="", dataset=wanted.slug)
+
+    assert len(acts_shown(answer)) == 1
+    assert f'<input type="text" name="dataset" value="{wanted.slug}"' in page

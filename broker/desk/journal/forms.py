@@ -9,6 +9,7 @@ from broker.desk.journal import permissions, phrases
 from broker.desk.journal.questions import BY_KEY, QUESTIONS
 from zones.models import Dataset, Zone
 
+MOST_CHOICES = 50  # a longer list is asked by its identifier: nobody reads two hundred lines to choose one
 OUTS = [("", gettext_lazy("Tout")), ("allow", gettext_lazy("Fait")), ("deny", gettext_lazy("Refusé ou en échec"))]
 
 
@@ -42,8 +43,8 @@ class QuestionForm(forms.Form):
         zones = Zone.objects.all()
         if not permissions.reads_everything(reader):
             zones = zones.filter(pk__in=[zone.pk for zone in permissions.zones_of(reader)])
-        self.fields["zone"].queryset = zones.order_by("name")
-        self.fields["dataset"].queryset = Dataset.objects.filter(zone__in=zones).order_by("title")
+        self._choices("zone", zones.order_by("name"))
+        self._choices("dataset", Dataset.objects.filter(zone__in=zones).order_by("title"))
         acts = sorted(((act, phrases.phrase(act)) for act in ACTS), key=lambda choice: choice[1])
         self.fields["act"].choices = [("", _("Tous")), *acts]
 
@@ -53,6 +54,13 @@ class QuestionForm(forms.Form):
             self.fields[name].required = True
             self.fields[name].error_messages["required"] = _("Cette question demande ce champ.")
         self.order_fields(["question", *needed])
+
+    def _choices(self, name: str, rows) -> None:
+        field = self.fields[name]
+        field.queryset = rows
+        if rows[: MOST_CHOICES + 1].count() > MOST_CHOICES:
+            field.widget = forms.TextInput(attrs={"autocapitalize": "off", "spellcheck": "false"})
+            field.help_text = _("L'identifiant qui termine l'adresse de sa page, par exemple « sejours-2026 ».")
 
     def clean(self):
         asked = super().clean()

@@ -11,9 +11,11 @@ ZONE_ROLES = ("operate", "advise", "audit")
 
 
 def zones_of(user) -> list[Zone]:
-    """The zones whose part of the log `user` may read by a role on them."""
-    ids = {pk for role in ZONE_ROLES for pk in grants.held(user, f"zones.{role}")}
-    return list(Zone.objects.filter(pk__in=ids).order_by("name", "pk"))
+    """The zones whose part of the log `user` may read by a role on them; read once for the life of the instance."""
+    if not hasattr(user, "_log_zones"):
+        ids = {pk for role in ZONE_ROLES for pk in grants.held(user, f"zones.{role}")}
+        user._log_zones = list(Zone.objects.filter(pk__in=ids).only("slug", "name").order_by("name", "pk"))
+    return user._log_zones
 
 
 def reads_everything(user) -> bool:
