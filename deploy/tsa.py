@@ -8,7 +8,6 @@ folder given, and nothing but this process reads the key. It stamps with the mac
 
 import signal
 import sys
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -17,8 +16,10 @@ from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from pyhanko.sign.timestamps.dummy_client import DummyTimeStamper
+
+from deploy.demo.certificate import self_signed
 
 QUERY, REPLY = "application/timestamp-query", "application/timestamp-reply"
 LONGEST_QUERY = 64 * 1024  # bytes; a real one has about 100
@@ -32,22 +33,8 @@ def identity(folder: Path) -> tuple[Path, Path]:
         return key_path, certificate_path
     folder.mkdir(parents=True, exist_ok=True)
     key = rsa.generate_private_key(public_exponent=65537, key_size=3072)
-    name = x509.Name(
-        [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Terrain, démonstration"),
-            x509.NameAttribute(NameOID.COMMON_NAME, "Horodatage de démonstration"),
-        ]
-    )
-    now = datetime.now(UTC)
     certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=3650))
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        self_signed(key, "Horodatage de démonstration")
         .add_extension(x509.KeyUsage(True, False, False, False, False, False, False, False, False), critical=True)
         # RFC 3161 section 2.3: exactly one extended usage, and critical
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True)

@@ -3,13 +3,13 @@
 Production names its own by TERRAIN_SEAL_KEY: a PEM file with a private key (PKCS#8) and its certificate.
 """
 
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+
+from deploy.demo.certificate import self_signed
 
 
 def identity(path: Path) -> Path:
@@ -17,22 +17,8 @@ def identity(path: Path) -> Path:
     if path.exists():
         return path
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name(
-        [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Terrain, démonstration"),
-            x509.NameAttribute(NameOID.COMMON_NAME, "Cachet de démonstration"),
-        ]
-    )
-    now = datetime.now(UTC)
     certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=3650))
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        self_signed(key, "Cachet de démonstration")
         .add_extension(x509.KeyUsage(True, True, False, False, False, False, False, False, False), critical=True)
         .sign(key, hashes.SHA256())
     )
