@@ -34,10 +34,6 @@ def remember(request) -> None:
     request.session[SESSION_KEY] = clock.now().isoformat()
 
 
-def forget(request) -> None:
-    request.session.pop(SESSION_KEY, None)
-
-
 def authenticator_of(user) -> Authenticator | None:
     return Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).first()
 

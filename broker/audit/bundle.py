@@ -7,7 +7,7 @@ and one tlog-proof for each entry.
 import hashlib
 import json
 import zipfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -191,7 +191,3 @@ def _details(entries):
         for event_id, salt, body in rows:
             row = {"leaf_index": places[event_id], "salt": bytes(salt).hex(), "body": body}
             yield json.dumps(row, ensure_ascii=False).encode() + b"\n"
-
-
-def as_facts(made: Made) -> dict[str, Any]:
-    return asdict(made)

@@ -1,7 +1,5 @@
 """The story: steps told by each room, every one an HTTP request of the person named over the running server."""
 
-import email
-import email.policy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -87,21 +85,3 @@ class Story:
             if time.monotonic() > limit:
                 raise StepFailed(f"{path} n'est pas prêt après {timeout:.0f} s : {Page(answer).text[:600]}")
             time.sleep(every)
-
-    def mail(self, address: str, timeout: float = 10) -> str:
-        """The text of the last message that `address` received in the demo's mail folder."""
-        limit = time.monotonic() + timeout
-        while True:
-            found = []
-            for path in sorted((self.var / "mail").glob("*.log"), key=lambda p: p.stat().st_mtime):
-                # The file back end writes each message followed by a line of dashes.
-                for part in path.read_bytes().split(b"\n" + b"-" * 79 + b"\n"):
-                    message = email.message_from_bytes(part.strip(), policy=email.policy.default)
-                    if address in str(message.get("To", "")):
-                        body = message.get_body(("plain",))
-                        found.append(body.get_content() if body else "")
-            if found:
-                return found[-1]
-            if time.monotonic() > limit:
-                raise StepFailed(f"aucun message pour {address} dans {self.var / 'mail'}")
-            time.sleep(0.1)
