@@ -34,9 +34,9 @@ class Letter:
 
 def cast() -> list[dict[str, str]]:
     """Who is who, with the password that `seed_cast` wrote and the TOTP code of this moment."""
-    from deploy.demo.cast import BODIES, CAST
+    from deploy.demo.cast import BODIES, CAST, NEWCOMERS
 
-    bodies = {body.key: body.name for body in BODIES} | {"glycea": "Glycéa"}
+    bodies = {body.key: body.name for body in BODIES} | NEWCOMERS
     path = settings.VAR / "cast.json"
     kept = json.loads(path.read_text()) if path.exists() else {}
     enrolled = {

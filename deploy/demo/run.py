@@ -84,6 +84,8 @@ def play(story: Story, told: list[tuple[str, list[Step]]], *, until: str = "", o
         "steps": lines,
         "release": story.release,
         "audit": story.audit,
+        "zones": story.zones,
+        "refusals": story.refusals,
         "seconds_total": round(time.monotonic() - started, 3),
         "artefacts": {name: _relative(value) for name, value in story.artefacts.items()},
         "complete": complete and not failed,

@@ -13,7 +13,14 @@ from deploy.demo.people import Page, Person, StepFailed
 __all__ = ["ROOMS", "Page", "Person", "Step", "StepFailed", "Story"]
 
 # The order in which the rooms are played: a module of this package and, after a colon, its list (else `STEPS`).
-ROOMS = ("zones", "offer", "opposition", "registry", "convention", "release", "audit")
+ROOMS = (
+    # The first half: one release, whole.
+    "zones", "offer", "opposition", "registry", "convention", "release", "audit",
+    # The second half: every kind of zone, what is refused, what ends.
+    "places", "newcomers", "files", "energy", "cardelia", "notice",
+    "files:RELEASES", "energy:RELEASES", "cardelia:RELEASES",
+    "refusals", "objection", "suspension", "withdrawal", "end",
+)  # fmt: skip
 DATA = Path(__file__).resolve().parent.parent / "data"
 
 
@@ -51,6 +58,8 @@ class Story:
     # Parts of var/demo/summary.json that the steps fill.
     release: dict = field(default_factory=dict)
     audit: dict = field(default_factory=dict)
+    zones: list[dict[str, Any]] = field(default_factory=list)  # kind, commune, population or length (km)
+    refusals: list[dict[str, Any]] = field(default_factory=list)  # step, who, rules: the ids in order
     artefacts: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -64,6 +73,19 @@ class Story:
         if not person.browser.cookies.get("sessionid"):
             person.sign_in()
         return person
+
+    def refused(self, step: str, who: str, answer: httpx.Response, *rules: str) -> None:
+        """Keep a refusal for the summary: `answer` must show exactly the ids `rules`, in order, each with its words.
+
+        Raises StepFailed when the page shows others. Rules that are obligations are not shown on a refusal."""
+        page = Page(answer)
+        shown = [
+            " ".join(badge.text_content().split())
+            for badge in page.tree.xpath("//*[contains(@class, 'reasons')]//*[contains(@class, 'badge')]")
+        ]
+        if tuple(shown) != rules:
+            raise StepFailed(f"{step} : refus attendu {rules}, la page montre {shown} — {page.text[:600]}")
+        self.refusals.append({"step": step, "who": who, "rules": list(rules)})
 
     def keep(self, name: str, file_name: str, content: bytes) -> Path:
         """Write an artefact of the story and name it in the summary."""

@@ -1,8 +1,6 @@
 """Two operators decide once what they supply: the hospital's stays, the motorway's traffic."""
 
-from datetime import date, timedelta
-
-from deploy.demo.story import Page, Step, StepFailed, Story
+from deploy.demo.story import Step, acts
 
 # Why each column is needed. What is not here stays with the operator; `race` is of reinforced sensitivity.
 STAYS = {
@@ -38,39 +36,23 @@ TRAFFIC = {
 }
 
 
-def _draft(person: str, dataset: str, offer: str, reasons: dict[str, str], **conditions):
-    """The officer fills the offer's form: one reason a column supplied, the conditions once."""
-
-    def run(story: Story):
-        officer, slug = story.entered(person), story.memory[dataset]
-        officer.follow(f"/jeux/{slug}/", f"/jeux/{slug}/offres/nouvelle/")
-        page = officer.page(f"/jeux/{slug}/offres/nouvelle/")
-        fields = {}
-        for name, why in reasons.items():
-            include = page.tree.xpath(f"//tr[th/code[text()='{name}']]//input[contains(@name, '-include')]/@name")
-            if not include:
-                raise StepFailed(f"la colonne {name} n'est pas proposée à l'offre de {slug}")
-            prefix = include[0].rpartition("-")[0]
-            fields |= {f"{prefix}-include": True, f"{prefix}-justification": why}
-            if page.tree.xpath(f"//input[@name='{prefix}-approves_sensitive']"):
-                fields[f"{prefix}-approves_sensitive"] = True
-        today = date.today()  # noqa: DTZ011  a paper's own date, before the demo's clock has moved
-        answer = officer.submit(
-            f"/jeux/{slug}/offres/nouvelle/", "offre", starts_on=today, ends_on=today + timedelta(days=365),
-            **conditions, **fields,
-        )  # fmt: skip
-        story.memory[offer] = int(answer.url.path.strip("/").split("/")[-1])
-
-    return run
-
-
-draft_stays = _draft(
-    "claire", "stays", "stays_offer", STAYS,
+draft_stays = acts.draft_offer(
+    "claire",
+    "stays",
+    "stays_offer",
+    STAYS,
     title="Séjours de patients diabétiques, pour prévenir la réadmission",
-    purposes=["diagnosis_support_rnd", "care_organisation_rnd"], delivery_mode="environment",
-    environment_klass="secure", models_fate="kept_with_attestation", results_owner="l'Expérimentateur",
-    price="gratuit", dpia_reference="AIPD 2026-07", dpia_validated_on=date.today() - timedelta(days=90),  # noqa: DTZ011
-    basis_article_6="public_task", basis_article_9="9(2)(j)", mr_reference="MR-004, engagement du 3 mars 2026",
+    purposes=["diagnosis_support_rnd", "care_organisation_rnd"],
+    delivery_mode="environment",
+    environment_klass="secure",
+    models_fate="kept_with_attestation",
+    results_owner="l'Expérimentateur",
+    price="gratuit",
+    dpia_reference="AIPD 2026-07",
+    dpia_validated_on=acts.paper_day(-90),
+    basis_article_6="public_task",
+    basis_article_9="9(2)(j)",
+    mr_reference="MR-004, engagement du 3 mars 2026",
     record_reference="registre, fiche 31",
     notice_who="Des expérimentateurs agréés au registre public, pour mettre au point une aide au suivi du diabète.",
     notice_what="Des extraits pseudonymisés : tranche d'âge, sexe, durée, examens, traitements, réadmission.",
@@ -78,72 +60,62 @@ draft_stays = _draft(
     notice_basis="Mission d'intérêt public de l'hôpital ; recherche (RGPD art. 6(1)(e) et 9(2)(j)).",
     notice_until="Douze mois au plus par convention ; les copies sont détruites sous quinze jours.",
     notice_where="Dans un environnement sécurisé, hébergé en France chez un hébergeur certifié.",
-)  # fmt: skip
+)
 
-draft_traffic = _draft(
-    "ines", "traffic", "traffic_offer", TRAFFIC,
-    title="Comptages horaires de trafic et météo", purposes=["traffic_rnd", "driving_rnd"],
-    delivery_mode="file_download", environment_klass="workstation", models_fate="kept_with_attestation",
-    results_owner="l'Expérimentateur", price="gratuit",
-)  # fmt: skip
-
-
-def _submit(person: str, offer: str):
-    def run(story: Story):
-        path = f"/offres/{story.memory[offer]}/"
-        story.entered(person).follow(path, f"{path}soumettre/")
-        story.entered(person).submit(f"{path}soumettre/", "soumettre")
-
-    return run
-
-
-def _opinion(person: str, offer: str, text: str):
-    def run(story: Story):
-        path = f"/offres/{story.memory[offer]}/avis/"
-        story.entered(person).follow("/bureau/", path)
-        story.entered(person).submit(path, "avis", is_favourable="yes", text=text)
-
-    return run
-
-
-def _mandate(person: str, offer: str):
-    def run(story: Story):
-        signatory, path = story.entered(person), f"/offres/{story.memory[offer]}/mandat/"
-        signatory.follow("/bureau/", path)
-        signatory.submit(path, "mandat", code=signatory.code())
-
-    return run
-
-
-def _publish(person: str, offer: str, *, second: bool):
-    def run(story: Story):
-        path = f"/offres/{story.memory[offer]}/publier/"
-        story.entered(person).follow("/bureau/", path)
-        answer = story.entered(person).submit(path, "publier", reason="Termes conformes à l'AIPD.")
-        words = Page(answer).text
-        if second and "publiée" not in words:
-            raise StepFailed(f"l'offre n'est pas publiée après deux accords : {words[:300]}")
-
-    return run
+draft_traffic = acts.draft_offer(
+    "ines",
+    "traffic",
+    "traffic_offer",
+    TRAFFIC,
+    title="Comptages horaires de trafic et météo",
+    purposes=["traffic_rnd", "driving_rnd"],
+    delivery_mode="file_download",
+    environment_klass="workstation",
+    models_fate="kept_with_attestation",
+    results_owner="l'Expérimentateur",
+    price="gratuit",
+)
 
 
 STEPS = [
     Step("prépare l'offre sur les séjours, colonne par colonne", "claire", draft_stays),
-    Step("soumet l'offre à décision", "claire", _submit("claire", "stays_offer")),
-    Step("donne l'avis du chef de service", "paul",
-         _opinion("paul", "stays_offer", "Le service est prêt à accueillir l'essai ; les colonnes suffisent.")),
-    Step("donne l'avis du DPO", "nadia",
-         _opinion("nadia", "stays_offer", "Favorable : AIPD à jour ; l'origine, pour l'équité seulement.")),
-    Step("signe les termes de l'offre, avec son mandat", "hugo", _mandate("hugo", "stays_offer")),
-    Step("donne un premier accord à la publication", "claire", _publish("claire", "stays_offer", second=False)),
-    Step("publie l'offre en second, la notice est en ligne", "hugo", _publish("hugo", "stays_offer", second=True)),
+    Step("soumet l'offre à décision", "claire", acts.submit_offer("claire", "stays_offer")),
+    Step(
+        "donne l'avis du chef de service",
+        "paul",
+        acts.give_opinion("paul", "stays_offer", "Le service est prêt à accueillir l'essai ; les colonnes suffisent."),
+    ),
+    Step(
+        "donne l'avis du DPO",
+        "nadia",
+        acts.give_opinion("nadia", "stays_offer", "Favorable : AIPD à jour ; l'origine, pour l'équité seulement."),
+    ),
+    Step("signe les termes de l'offre, avec son mandat", "hugo", acts.sign_offer("hugo", "stays_offer")),
+    Step(
+        "donne un premier accord à la publication", "claire", acts.publish_offer("claire", "stays_offer", second=False)
+    ),
+    Step(
+        "publie l'offre en second, la notice est en ligne",
+        "hugo",
+        acts.publish_offer("hugo", "stays_offer", second=True),
+    ),
     Step("prépare l'offre sur le trafic", "ines", draft_traffic),
-    Step("soumet l'offre sur le trafic", "ines", _submit("ines", "traffic_offer")),
-    Step("donne l'avis du responsable des capteurs", "tom",
-         _opinion("tom", "traffic_offer", "Comptages vérifiés, aucun véhicule n'y est reconnaissable.")),
-    Step("donne l'avis du DPO sur le trafic", "lea",
-         _opinion("lea", "traffic_offer", "Aucune donnée personnelle : rien ne s'oppose.")),
-    Step("signe les termes de l'offre sur le trafic", "ines", _mandate("ines", "traffic_offer")),
-    Step("donne un premier accord à l'offre sur le trafic", "ines", _publish("ines", "traffic_offer", second=False)),
-    Step("publie l'offre sur le trafic en second", "marc", _publish("marc", "traffic_offer", second=True)),
-]  # fmt: skip
+    Step("soumet l'offre sur le trafic", "ines", acts.submit_offer("ines", "traffic_offer")),
+    Step(
+        "donne l'avis du responsable des capteurs",
+        "tom",
+        acts.give_opinion("tom", "traffic_offer", "Comptages vérifiés, aucun véhicule n'y est reconnaissable."),
+    ),
+    Step(
+        "donne l'avis du DPO sur le trafic",
+        "lea",
+        acts.give_opinion("lea", "traffic_offer", "Aucune donnée personnelle : rien ne s'oppose."),
+    ),
+    Step("signe les termes de l'offre sur le trafic", "ines", acts.sign_offer("ines", "traffic_offer")),
+    Step(
+        "donne un premier accord à l'offre sur le trafic",
+        "ines",
+        acts.publish_offer("ines", "traffic_offer", second=False),
+    ),
+    Step("publie l'offre sur le trafic en second", "marc", acts.publish_offer("marc", "traffic_offer", second=True)),
+]

@@ -1,12 +1,7 @@
 """A start-up signs up, asks for its accreditation, passes the checks, and is accredited by two clerks."""
 
-import json
-from datetime import date, timedelta
-
-from deploy.demo.story import Page, Step, StepFailed, Story
+from deploy.demo.story import Page, Step, StepFailed, Story, acts
 from deploy.demo.story.people import STEPS_SIGNUP
-
-NAME = "Glycéa"
 
 
 def ask(story: Story):
@@ -17,7 +12,7 @@ def ask(story: Story):
         "/registre/demande/", "perimetre", domains=["clinical", "road_infrastructure", "environment"],
         zone_kinds=["hospital", "av_motorway"],
     )  # fmt: skip
-    until = date.today() + timedelta(days=800)  # noqa: DTZ011  a paper's own date
+    until = acts.paper_day(800)
     answer = julie.submit(
         "/registre/demande/", "depot", mandate="statuts, article 12", insurer="Mutuelle des jeunes entreprises",
         insurance_policy="RC-2026-118", dpo_contact="dpo@glycea.example",
@@ -38,36 +33,11 @@ def complete(story: Story):
         raise StepFailed("les contrôles automatiques ne passent pas : " + " · ".join(Page(answer).errors()))
 
 
-def _accredit(clerk: str, *, second: bool):
-    def run(story: Story):
-        person = story.entered(clerk)
-        links = Page(person.get("/bureau/")).links("/registre/demandes/")
-        if not links:
-            raise StepFailed("le bureau de l'agence ne montre pas la demande")
-        answer = person.submit(links[0], "form-accredit", reason="Dossier complet, contrôles conformes.")
-        if second and "Décision prise" not in Page(answer).text:
-            raise StepFailed("deux agents ont décidé et l'agrément n'est pas prononcé")
-
-    return run
-
-
-def public_line(story: Story):
-    """Its line is on the public list, for anybody: page and JSON."""
-    visitor = story.entered("julie")
-    if NAME not in Page(visitor.get(f"/registre/?q={NAME}")).text:
-        raise StepFailed("le registre public ne montre pas la start-up")
-    answer = visitor.get("/registre.json")
-    lines = {line["name"]: line for line in json.loads(answer.content)["entries"]}
-    if lines.get(NAME, {}).get("status") != "accredited":
-        raise StepFailed("le registre en JSON ne dit pas que la start-up est agréée")
-    story.keep("registry_json", "registre.json", answer.content)
-
-
 STEPS = [
     *STEPS_SIGNUP,
     Step("demande l'agrément ; la liste dit ce qui manque", "julie", ask),
     Step("complète la demande ; les contrôles passent", "julie", complete),
-    Step("donne un premier avis favorable", "sophie", _accredit("sophie", second=False)),
-    Step("confirme en second : Glycéa est agréée", "karim", _accredit("karim", second=True)),
-    Step("se voit au registre public, page et JSON", "julie", public_line),
+    Step("donne un premier avis favorable", "sophie", acts.accredit("sophie", second=False)),
+    Step("confirme en second : Glycéa est agréée", "karim", acts.accredit("karim", second=True)),
+    Step("se voit au registre public, page et JSON", "julie", acts.accredited("julie")),
 ]

@@ -13,53 +13,15 @@ from urllib.parse import urlsplit
 import httpx
 import pyrage
 
-from deploy.demo.story import Page, Step, StepFailed, Story
+from deploy.demo.story import Page, Step, StepFailed, Story, acts
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 DIRECT = {"encounter_id", "patient_nbr"}  # what must never be a column of what leaves
-LONGEST = 60  # seconds for a build on a busy machine
 
 
-def _ask(convention: str, release: str):
-    def run(story: Story):
-        samir, ref = story.people["samir"], story.memory[convention]
-        if release == "release":  # the clock has moved by days since he last gave his second factor
-            samir.sign_in()
-        path = f"/conventions/{ref}/remises/nouvelle/"
-        samir.follow(f"/conventions/{ref}/", path)
-        answer = samir.submit(path, "release-form")
-        if "/remises/" not in answer.url.path:
-            raise StepFailed("la remise n'est pas permise : " + " · ".join(Page(answer).errors()))
-        story.memory[release] = urlsplit(str(answer.url)).path.strip("/").split("/")[-1]
-
-    return run
-
-
-def _wait(release: str):
-    def run(story: Story):
-        samir, number = story.entered("samir"), story.memory[release]
-        seen = set()
-
-        def over(answer: httpx.Response):
-            page = Page(answer)
-            seen.update(" ".join(p.text_content().split()) for p in page.tree.xpath("//*[@class='progress']/p"))
-            return page.tree.xpath("//*[@id='state']/@data-status")[0] in ("ready", "failed")
-
-        page = Page(story.wait(samir, f"/remises/{number}/", over, timeout=LONGEST))
-        if page.tree.xpath("//*[@id='state']/@data-status")[0] != "ready":
-            raise StepFailed("la préparation a échoué : " + " · ".join(page.errors()))
-        story.memory[f"{release}_steps_seen"] = len(seen)
-
-    return run
-
-
-def order(story: Story):
-    samir, number = story.entered("samir"), story.memory.release
-    answer = samir.submit(f"/remises/{number}/", "order-form")
-    address = Page(answer).tree.xpath("//*[@id='orders']//code/text()")
-    if not address:
-        raise StepFailed("la page ne montre pas l'ordre donné")
-    story.memory.order = address[0].strip("/").split("/")[-1]
+def ask(story: Story):
+    acts.again(story, "samir")
+    acts.ask_release("samir", "convention", "release")(story)
 
 
 def pull(story: Story):
@@ -159,16 +121,16 @@ def download(story: Story):
 
 
 STEPS = [
-    Step(
-        "demande une remise des séjours : la barrière permet, sous obligations", "samir", _ask("convention", "release")
-    ),
-    Step("suit la préparation jusqu'au bout", "samir", _wait("release")),
-    Step("donne à l'environnement l'ordre de la tirer", "samir", order),
+    Step("demande une remise des séjours : la barrière permet, sous obligations", "samir", ask),
+    Step("suit la préparation jusqu'au bout", "samir", acts.wait_release("samir", "release")),
+    Step("donne à l'environnement l'ordre de la tirer", "samir", acts.give_order("samir", "release", "order")),
     Step("reçoit le fichier scellé, tiré une fois par la machine", "samir", pull),
     Step("ouvre le fichier : pseudonymes, aucun identifiant", "samir", read),
     Step("lit ce que chaque protection a coûté, lui seul", "paul", see_losses),
-    Step("demande le trafic de l'autoroute", "samir", _ask("traffic_convention", "traffic_release")),
-    Step("attend le trafic", "samir", _wait("traffic_release")),
+    Step(
+        "demande le trafic de l'autoroute", "samir", acts.ask_release("samir", "traffic_convention", "traffic_release")
+    ),
+    Step("attend le trafic", "samir", acts.wait_release("samir", "traffic_release")),
     Step("télécharge le trafic en clair", "samir", download),
     Step("remet à un inconnu de quoi tout recalculer (démonstration)", "samir", give_inputs),
 ]
