@@ -234,13 +234,17 @@ def _av_city(facts: ZoneFacts) -> Iterator[Reason]:
         yield Reason("Z42", _("La carte de très haute précision n'est pas citée. Indiquez-la."), REPORT)
 
 
-def _av_motorway(facts: ZoneFacts) -> Iterator[Reason]:
+def length_km(evidence: dict[str, Any]) -> Decimal:
+    """The measured length of a section as its file says it; 0 when it says none."""
     try:
-        length = Decimal(str(facts.evidence.get("length_km") or "0").replace(",", "."))
-        if not length.is_finite():
-            length = Decimal(0)
+        length = Decimal(str(evidence.get("length_km") or "0").replace(",", "."))
     except InvalidOperation:
-        length = Decimal(0)
+        return Decimal(0)
+    return length if length.is_finite() else Decimal(0)
+
+
+def _av_motorway(facts: ZoneFacts) -> Iterator[Reason]:
+    length = length_km(facts.evidence)
     if length <= THRESHOLDS.motorway_km:
         yield Reason(
             "Z50",

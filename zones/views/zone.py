@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from broker import clock
 from broker.accounts.models import User
 from broker.errors import BadInput, NotAllowed
-from zones import actions, drawing, facts, geography, permissions
+from zones import actions, drawing, facts, geography, permissions, rules
 from zones.forms import ReasonForm, SensorForm, ServiceForm, SiteForm, ZoneForm
 from zones.models import Dataset, Zone
 from zones.models.zone import STAFF_ROLES
@@ -137,6 +137,7 @@ def zone_detail(request, slug):
         "datasets": datasets[:50],
         "communes": [found for code in zone.communes if (found := geography.find(code))],
         "edition": geography.EDITION,
+        "length_km": rules.length_km(zone.evidence),
         "map": drawing.zone_map(zone.communes, sites),
     }
     if "see_profile" in may or "give_roles" in may:
