@@ -252,6 +252,13 @@ class DatasetForm(forms.Form):
     service = forms.ModelChoiceField(
         label=_l("Service"), queryset=Service.objects.none(), required=False, empty_label=_l("aucun")
     )
+    no_minors_because = forms.CharField(
+        label=_l("Pourquoi aucune ligne n'est celle d'un mineur"),
+        max_length=200,
+        required=False,
+        help_text=_l("Seulement si aucune colonne ne dit l'âge, par exemple : titulaires d'un contrat, tous majeurs. "
+                     "Sans âge ni raison, aucune ligne ne peut être remise (règle G28). Le DPO relit cette raison."),
+    )  # fmt: skip
     period = forms.CharField(label=_l("Période couverte"), max_length=100, required=False)
     origin = forms.CharField(label=_l("Origine"), max_length=300, required=False)
     licence = forms.CharField(label=_l("Licence de la source"), max_length=200, required=False)

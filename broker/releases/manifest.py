@@ -60,10 +60,13 @@ def receipts(obligations: list[str], recipe: dict, result: dict, mark: str) -> l
             True,
         ),
         "exclude_minors": (
-            _("Lignes de moins de 18 ans ou d'âge inconnu, exclues"),
+            _("Lignes de moins de 18 ans ou d'âge inconnu, exclues")
+            if recipe["minors"]["rule"] == "exclude"
+            else _("Aucune ligne de mineur : %(because)s.")
+            % {"because": recipe["minors"].get("because", "").rstrip(".")},
             dropped.get("minor", 0),
             {"rows": dropped.get("minor", 0), "rule": recipe["minors"]},
-            recipe["minors"]["rule"] == "exclude",
+            recipe["minors"]["rule"] == "exclude" or bool(recipe["minors"].get("because")),
         ),
         "generalise_or_suppress": (
             _("Catégories rares regroupées, classes de moins de %(k)s personnes retirées ; k mesuré : %(k_min)s")
@@ -111,15 +114,18 @@ def certificate(recipe: dict, result: dict, *, title: str, period: str) -> str:
     ]
     if recipe["personal"]:
         parts.append(
-            _(
-                "%(subjects)s personnes ; au moins %(k)s personnes partagent chaque combinaison de : %(names)s. "
-                "Mineurs et personnes d'âge inconnu absents : un modèle appris ici ne vaut pas pour eux."
-            )
+            _("%(subjects)s personnes ; au moins %(k)s personnes partagent chaque combinaison de : %(names)s.")
             % {
                 "subjects": result["subjects_out"],
                 "k": result["k_min"],
                 "names": ", ".join(recipe["quasi_identifiers"]) or "—",
             }
+        )
+        parts.append(
+            _("Mineurs et personnes d'âge inconnu absents : un modèle appris ici ne vaut pas pour eux.")
+            if recipe["minors"]["rule"] == "exclude"
+            else _("Aucune ligne de mineur : %(because)s.")
+            % {"because": recipe["minors"].get("because", "").rstrip(".")}
         )
         if under := under_represented(result):
             named = ", ".join(under[:NAMED_GROUPS])

@@ -12,7 +12,8 @@ A recipe is a JSON object; its canonical form (RFC 8785) is hashed, and the hash
     columns         what is asked, in source order: {"name", "type", "role", "treatment"}
     subject_key     the column that names the subject, or null
     identifiers     columns whose values may stand nowhere in the file (direct identifiers), beside the subject key
-    minors          {"rule": "exclude" | "covered", "age_column": name or null}
+    minors          {"rule": "exclude" | "covered" | "none", "age_column": name or null, "because": words or absent}
+                    "none": no column tells an age, and the operator said why no row is a minor's
     quasi_identifiers   names of the released columns whose values make the classes of k
     k               distinct subjects in the smallest class
     suppression_max_pct     5: more suppressed rows than this share refuse the build
@@ -111,10 +112,7 @@ def compose(*, convention, version, offer_columns, wanted, ruleset: str, duckdb:
         "columns": columns,
         "subject_key": subject,
         "identifiers": [c.name for c in every if c.role == "direct_identifier"] if personal else [],
-        "minors": {
-            "rule": "covered" if convention.minors_covered or not personal else "exclude",
-            "age_column": next((c.name for c in every if treatments.is_age(c)), None) if personal else None,
-        },
+        "minors": _minors(convention, dataset, every),
         "quasi_identifiers": [c["name"] for c in columns if _is_seen(c)] if personal else [],
         "k": treatments.threshold(dataset.domains, convention.offer.delivery_mode) if personal else 0,
         "suppression_max_pct": SUPPRESSION_MAX_PCT,
@@ -123,6 +121,18 @@ def compose(*, convention, version, offer_columns, wanted, ruleset: str, duckdb:
         "engine": {"plan": PLAN, "duckdb": duckdb},
         "ruleset": ruleset,
     }  # fmt: skip
+
+
+def _minors(convention, dataset, columns) -> dict:
+    """The minors' rule (G28). The operator's reason counts only where no column could contradict it."""
+    if not dataset.is_personal:
+        return {"rule": "covered", "age_column": None}
+    age = next((c.name for c in columns if treatments.is_age(c)), None)
+    if convention.minors_covered:
+        return {"rule": "covered", "age_column": age}
+    if age is None and dataset.no_minors_because:
+        return {"rule": "none", "age_column": None, "because": dataset.no_minors_because}
+    return {"rule": "exclude", "age_column": age}
 
 
 def _is_seen(column: dict) -> bool:

@@ -69,6 +69,8 @@ class Dataset(models.Model):
     origin = models.CharField("origine", max_length=300, blank=True)
     licence = models.CharField("licence de la source", max_length=200, blank=True)
     period = models.CharField("période couverte", max_length=100, blank=True)
+    # Why no row is a minor's, where no column tells an age (G28): contract holders, drivers, events without a person.
+    no_minors_because = models.CharField("pourquoi aucune ligne n'est celle d'un mineur", max_length=200, blank=True)
     published_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=clock.now, editable=False)
     search_text = models.GeneratedField(
