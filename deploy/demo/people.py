@@ -77,6 +77,7 @@ class Person:
         self.key, self.name, self.email, self.password, self.secret = key, name or key, email, password, secret
         self.site = site.rstrip("/")
         self.last: httpx.Response | None = None
+        self.seen: dict[str, None] = {}  # the paths of the pages this person had before them, in order
         self._used_steps: set[int] = set()
         self.browser = httpx.Client(
             base_url=self.site,
@@ -84,9 +85,16 @@ class Person:
             timeout=TIMEOUT,
             trust_env=False,
             headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Accept-Language": "fr"},
+            event_hooks={"response": [self.notice]},
         )
 
     # What the person sees
+
+    def notice(self, answer: httpx.Response) -> None:
+        """Remember a page of the site that was shown: tests visit it again with a real browser."""
+        shown = answer.request.method == "GET" and "html" in answer.headers.get("content-type", "")
+        if shown and not answer.is_redirect and str(answer.url).startswith(self.site + "/"):
+            self.seen[answer.url.raw_path.decode()] = None
 
     def get(self, path: str, *, expect: int = 200) -> httpx.Response:
         """GET `path` (or a whole address), redirects followed. Raises StepFailed on another status than `expect`."""

@@ -55,6 +55,12 @@ def keep_secrets(var: Path, people: dict[str, Person]) -> None:
     path.write_text(json.dumps(secrets, indent=1))
 
 
+def keep_pages(var: Path, people: dict[str, Person]) -> None:
+    """Write which pages each person saw, for the tests that look at every page of the story with a browser."""
+    pages = {key: list(person.seen) for key, person in people.items() if person.seen}
+    (var / "pages.json").write_text(json.dumps(pages, indent=1, ensure_ascii=False) + "\n")
+
+
 def play(story: Story, told: list[tuple[str, list[Step]]], *, until: str = "", out=print) -> dict:
     """Play the steps, one progress line each. Returns the summary, `failed` holding the step that did not hold."""
     steps = [(room, step) for room, several in told for step in several]
@@ -118,6 +124,7 @@ def run(*, var: Path, site: str, delivery: str, until: str = "", chosen: list[st
     summary = play(story, told, until=until, out=out)
     summary["complete"] = summary["complete"] and chosen is None
     keep_secrets(var, people)
+    keep_pages(var, people)
     (var / "summary.json").write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
     return summary
 

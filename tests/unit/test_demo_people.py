@@ -1,5 +1,7 @@
 """The person of the demo fills forms and gives codes as a real one would."""
 
+import json
+
 import httpx
 import pytest
 
@@ -39,8 +41,9 @@ def person(received):
 
     made = Person("claire", site="http://127.0.0.1:1", name="Claire Morel", secret="GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")
     made.browser = httpx.Client(
-        base_url="http://127.0.0.1:1", transport=httpx.MockTransport(answer), follow_redirects=True
-    )
+        base_url="http://127.0.0.1:1", transport=httpx.MockTransport(answer), follow_redirects=True,
+        event_hooks=made.browser.event_hooks,
+    )  # fmt: skip
     return made
 
 
@@ -86,6 +89,17 @@ def test_a_choice_that_is_not_offered_fails_the_step(person):
 def test_a_form_without_the_fields_fails_the_step(person):
     with pytest.raises(StepFailed, match="ne montre pas"):
         person.submit("/formulaire/", inconnu="1")
+
+
+def test_the_pages_a_person_saw_are_kept_for_the_browser_that_comes_after(person, tmp_path):
+    person.get("/formulaire/?page=2")
+    person.submit("/formulaire/", titre="neuf")
+
+    run.keep_pages(tmp_path, {"claire": person})
+
+    assert json.loads((tmp_path / "pages.json").read_text()) == {
+        "claire": ["/formulaire/?page=2", "/formulaire/", "/merci/"]
+    }
 
 
 def test_the_story_stops_at_the_first_step_that_does_not_hold(tmp_path, person):
