@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from broker.accounts import grants
 from broker.accounts.desk import Task
 from broker.accounts.models import Countersign, Role
+from consent import readiness
 from consent.models import Convention, NamedPerson, Offer, Opinion, RegistryEntry, Signature, StandingMandate
 
 MOST = 25
@@ -27,6 +28,7 @@ def waiting_for(user) -> list[Task]:
         *_offers(user, roles, represented),
         *_conventions(user, represented),
         *_persons(roles["operate"]),
+        *_readiness(user),
     ]
     return sorted(
         found,
@@ -199,4 +201,16 @@ def _persons(zones) -> list[Task]:
             reverse("convention-people", args=[person.convention.ref]),
         )
         for person in named
+    ]
+
+
+def _readiness(user) -> list[Task]:
+    """What the person still needs before the data of a convention open to them."""
+    return [
+        Task(
+            _("%(ref)s : il vous manque %(missing)s") % {"ref": convention.ref, "missing": ", ".join(lacks)},
+            convention.activated_at or convention.created_at,
+            reverse("person-ready", args=[convention.ref]),
+        )
+        for convention, lacks in readiness.to_complete(user, MOST)
     ]

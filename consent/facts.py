@@ -18,7 +18,7 @@ from django.db.models.functions import Cast, Coalesce, Concat, NullIf
 from django.urls import reverse
 
 from broker import clock
-from broker.accounts.models import MachineCredential, MachineOrder, Membership, Organisation
+from broker.accounts.models import MachineCredential, MachineOrder, Organisation
 from broker.audit.actor import of as actor_of
 from broker.epoch.actions import epoch_of, switches_on
 from broker.keys.models import DataKey
@@ -27,7 +27,6 @@ from consent.models import (
     Accreditation,
     Convention,
     ConventionDocument,
-    NamedPerson,
     Offer,
     OfferColumn,
     Opinion,
@@ -160,7 +159,7 @@ def prospective(
         clock_skew_seconds=clock_skew(),
         person=gate.PersonFacts(
             ref=actor_of(by).ref, is_active=by.is_active, is_member=by.belongs_to(organisation),
-            second_factor_at=second_factor_at, named=None,
+            second_factor_at=second_factor_at, named=None, trainings=trainings_of(by),
         ),
         token=None,
         credential=None,
@@ -298,16 +297,47 @@ def required_parties(dataset: Dataset, zone: Zone) -> tuple[str, ...]:
 def _person(user, convention: Convention, second_factor_at: datetime | None) -> gate.PersonFacts | None:
     if user is None:
         return None
-    named = NamedPerson.objects.filter(convention=convention, user=user).first()
+    person, organisation = user.pk, convention.organisation_id
+    with connection.cursor() as cursor:
+        cursor.execute(PERSON, {"user": person, "convention": convention.pk, "organisation": organisation,
+                                "today": clock.today()})  # fmt: skip
+        is_member, role, from_day, until_day, is_confirmed, undertook_at, trainings = cursor.fetchone()
     return gate.PersonFacts(
         ref=actor_of(user).ref,
         is_active=user.is_active,
-        is_member=Membership.objects.current().filter(user=user, organisation=convention.organisation_id).exists(),
+        is_member=is_member,
         second_factor_at=second_factor_at,
-        named=gate.NamedFacts(named.role, named.from_day, named.until_day, is_confirmed=named.confirmed_at is not None)
-        if named
-        else None,
+        named=gate.NamedFacts(role, from_day, until_day, is_confirmed=is_confirmed) if role is not None else None,
+        trainings=_learnt(trainings),
+        undertook_on=undertook_at.astimezone(clock.PARIS).date() if undertook_at else None,
     )
+
+
+def _learnt(trainings: list[list[str]] | None) -> tuple[tuple[str, date], ...]:
+    return tuple((family, date.fromisoformat(day)) for family, day in trainings or ())
+
+
+TRAININGS = """
+    SELECT json_agg(json_build_array(family, completed_on) ORDER BY family) FROM (
+        SELECT family, max(completed_on) AS completed_on FROM consent_training WHERE user_id = %(user)s GROUP BY family
+    ) AS learnt"""
+# A person under a convention: one row, always.
+PERSON = f"""
+    SELECT
+        EXISTS (SELECT FROM accounts_membership WHERE user_id = %(user)s AND organisation_id = %(organisation)s
+                AND joined_on <= %(today)s AND (left_on IS NULL OR left_on >= %(today)s)),
+        named.role, named.from_day, named.until_day, named.confirmed_at IS NOT NULL,
+        (SELECT signed_at FROM consent_undertaking WHERE convention_id = %(convention)s AND user_id = %(user)s),
+        ({TRAININGS})
+    FROM (SELECT) AS one
+    LEFT JOIN consent_namedperson AS named ON named.convention_id = %(convention)s AND named.user_id = %(user)s"""
+
+
+def trainings_of(user) -> tuple[tuple[str, date], ...]:
+    """The last day `user` learnt each family of domains."""
+    with connection.cursor() as cursor:
+        cursor.execute(TRAININGS, {"user": user.pk})
+        return _learnt(cursor.fetchone()[0])
 
 
 def _credential(credential: MachineCredential | None) -> gate.CredentialFacts | None:
@@ -451,6 +481,7 @@ def links(offer: Offer, convention: Convention | None) -> Mapping[str, Any]:
         "default": here,
         "G01": f"{_of_the_site('second-factor')}?next={here}",
         "G02": _of_the_site("convention-people", args=[convention.ref]) if convention else here,
+        "G03": _of_the_site("person-ready", args=[convention.ref]) if convention else here,
         "G04": _of_the_site("registry-list"),
         "G05": _of_the_site("registry-request"),
         "G06": _of_the_site("commercial-licence"),

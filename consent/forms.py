@@ -113,6 +113,41 @@ class CodeForm(forms.Form):
     )  # fmt: skip
 
 
+class QuestionsForm(forms.Form):
+    """The questions of the training; a wrong answer says which page to read again."""
+
+    def __init__(self, *args, questions, language, **facts):
+        super().__init__(*args, **facts)
+        self.questions, self.language = questions, language
+        for question in questions:
+            self.fields[question["code"]] = forms.ChoiceField(
+                label=question[f"text_{language}"], widget=forms.RadioSelect,
+                choices=[(choice["code"], choice[language]) for choice in question["choices"]],
+                error_messages={"required": _("Choisissez une réponse.")},
+            )  # fmt: skip
+
+    def clean(self):
+        said = super().clean() or {}
+        for question in self.questions:
+            if said.get(question["code"], question["right"]) != question["right"]:
+                self.add_error(question["code"], question[f"why_{self.language}"])
+        return said
+
+
+class UndertakingForm(forms.Form):
+    """The formula typed by hand and the second factor; `text_sha256` is what the person was shown."""
+
+    text_sha256 = forms.CharField(widget=forms.HiddenInput)
+    typed = forms.CharField(
+        label=_("Recopiez : « Lu et compris, je m'engage »"), max_length=200, help_text=_("En toutes lettres."),
+        widget=forms.TextInput({"autocomplete": "off"}),
+    )  # fmt: skip
+    code = forms.CharField(
+        label=_("Code de votre application d'authentification"), max_length=10, widget=forms.TextInput(CODE),
+        help_text=_("Six chiffres. Votre engagement porte l'empreinte du texte et l'heure."),
+    )  # fmt: skip
+
+
 class OfferForm(forms.Form):
     """What is decided once, but for the columns (`ColumnForm`, one a column)."""
 

@@ -7,13 +7,13 @@ Source: legal-gate, section 6; messages, legal sources and certainty come from t
 """
 
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from string import Formatter
 from typing import Any
 
-from consent import signatures
+from consent import lessons, signatures
 from consent.rules import Rule, RuleSet
 
 # ------------------------------------------------------------------------------------------------ the case, as values
@@ -31,13 +31,18 @@ class NamedFacts:
 
 @dataclass(frozen=True, slots=True)
 class PersonFacts:
-    """Who acts, or who gave the order that a machine executes. `is_member`: of the convention's organisation today."""
+    """Who acts, or who gave the order that a machine executes. `is_member`: of the convention's organisation today.
+
+    `trainings`: the last day each family of domains was learnt; `undertook_on`: the day of the confidentiality
+    undertaking under this convention."""
 
     ref: str
     is_active: bool
     is_member: bool
     second_factor_at: datetime | None
     named: NamedFacts | None
+    trainings: tuple[tuple[str, date], ...] = ()
+    undertook_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,7 +431,7 @@ def _today(case: Case, rules: RuleSet) -> date:
     return case.now.astimezone(rules.timezone).date()
 
 
-def _add_months(day: date, months: int) -> date:
+def add_months(day: date, months: int) -> date:
     """The same day `months` later, or the last day of that month when it has none."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     for last in (day.day, 30, 29, 28):
@@ -537,6 +542,39 @@ def named_person(case: Case, rules: RuleSet) -> Verdict:
     ):
         return _refuse()
     return MET
+
+
+def trained_and_bound(case: Case, rules: RuleSet) -> Verdict:
+    """G03. Personal data alone: each family of domains learnt recently enough, and this convention's undertaking."""
+    dataset = _dataset(case)
+    if not dataset.is_personal:
+        return NOT_CONCERNED
+    person = _need(case.person, "la personne qui demande", "the person who asks")
+    lacks = what_is_missing(person.trainings, person.undertook_on, dataset.domains, _today(case, rules), rules)
+    if not lacks:
+        return MET
+    return _refuse(missing=(", ".join(fr for fr, _en in lacks), ", ".join(en for _fr, en in lacks)))
+
+
+def what_is_missing(
+    trainings: Iterable[tuple[str, date]],
+    undertook_on: date | None,
+    domains: Iterable[str],
+    today: date,
+    rules: RuleSet,
+) -> list[tuple[str, str]]:
+    """What stands between a person and personal data of `domains`: (French, English), nothing when all is there.
+    The pages of the person read the same answer as the gate."""
+    learnt, longest = dict(trainings), rules.parameters["training_max_age_months"]
+    lacks = []
+    if undertook_on is None or undertook_on > today:
+        lacks.append(("l'engagement de confidentialité", "the confidentiality undertaking"))
+    for family in lessons.families_of(domains):
+        day = learnt.get(family)
+        if day is None or day > today or today >= add_months(day, longest):
+            fr, en = lessons.name_of(family), lessons.name_of(family, "en")
+            lacks.append((f"la formation « {fr} »", f'the "{en}" training'))
+    return lacks
 
 
 def accreditation_valid(case: Case, rules: RuleSet) -> Verdict:
@@ -762,7 +800,7 @@ def secure_environment(case: Case, rules: RuleSet) -> Verdict:
     environment, today = case.environment, _today(case, rules)
     if environment is None or environment.attested_on is None or environment.attested_on > today:
         return _refuse()
-    if today >= _add_months(environment.attested_on, rules.parameters["environment_attestation_max_age_months"]):
+    if today >= add_months(environment.attested_on, rules.parameters["environment_attestation_max_age_months"]):
         return _refuse()
     if case.convention.environment_klass == "secure" and environment.klass != "secure":
         return _refuse()
@@ -788,7 +826,7 @@ def quota(case: Case, rules: RuleSet) -> Verdict:
     if case.action == "release_create":
         if used.releases_this_month < used.releases_per_month:
             return MET
-        first = _add_months(_today(case, rules).replace(day=1), 1)
+        first = add_months(_today(case, rules).replace(day=1), 1)
         limit = used.releases_per_month
         return _refuse(
             limit=(f"{limit} remises par mois", f"{limit} releases a month"),
@@ -819,6 +857,7 @@ Judge = Callable[[Case, RuleSet], Verdict]
 JUDGES: dict[str, Judge] = {
     "G01": strong_authentication,
     "G02": named_person,
+    "G03": trained_and_bound,
     "G04": accreditation_valid,
     "G05": accreditation_scope,
     "G06": experimentation_only,
@@ -843,7 +882,6 @@ JUDGES: dict[str, Judge] = {
 JUDGED_BY_RECORD = frozenset({"G42"})
 # Rules that stand in the rule set and are not judged yet, each with what it waits for. A later issue empties this.
 NOT_YET_JUDGED: tuple[tuple[str, str], ...] = (
-    ("G03", "les engagements individuels et la formation ne sont pas encore recueillis"),
     ("G07", "la table des finalités interdites par domaine n'est pas encore établie"),
     ("G08", "la demande reprend la seule finalité signée ; les avenants ne sont pas encore tenus"),
     ("G09", "l'approbation de la base du destinataire par le DPO n'est pas encore recueillie"),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from consent.views import application, convention, offer, registry, subjects
+from consent.views import application, convention, offer, registry, subjects, training
 
 urlpatterns = [
     path("registre/", registry.list_, name="registry-list"),
@@ -27,4 +27,7 @@ urlpatterns = [
     path("conventions/<str:ref>/document.pdf", convention.pdf, name="convention-pdf"),
     path("conventions/<str:ref>/signer/", convention.sign, name="convention-sign"),
     path("conventions/<str:ref>/personnes/", convention.people, name="convention-people"),
+    path("conventions/<str:ref>/habilitation/", training.ready, name="person-ready"),
+    path("conventions/<str:ref>/formation/", training.lesson, name="training"),
+    path("conventions/<str:ref>/engagement/", training.undertaking, name="undertaking"),
 ]

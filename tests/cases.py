@@ -27,6 +27,8 @@ def person(**facts) -> gate.PersonFacts:
             "is_member": True,
             "second_factor_at": NOW - timedelta(hours=3),
             "named": gate.NamedFacts("analyst", date(2026, 11, 1), None, is_confirmed=True),
+            "trainings": (("health", date(2026, 10, 1)),),
+            "undertook_on": date(2026, 11, 4),
             **facts,
         }
     )

@@ -175,10 +175,11 @@ def offer(
     return made
 
 
-def convention(of=None, *, organisation_=None, named=None, signed=True, **facts):
+def convention(of=None, *, organisation_=None, named=None, signed=True, trained=True, **facts):
     """An active convention that takes up an offer: accredited organisation, attested environment, both signatures.
 
-    `named` is its named person (made when absent, reachable as `convention.named_persons.first().user`).
+    `named` is its named person (made when absent, reachable as `convention.named_persons.first().user`);
+    `trained`: with their training and undertaking.
     """
     from consent import terms as offer_terms
     from consent.models import (
@@ -241,4 +242,23 @@ def convention(of=None, *, organisation_=None, named=None, signed=True, **facts)
         convention=made, user=person, from_day=today - timedelta(days=1), named_by=representative,
         confirmed_by=user(organisation=of.dataset.zone.operator), confirmed_at=clock.now(),
     )  # fmt: skip
+    if trained:
+        make_ready(made, person)
     return made
+
+
+def make_ready(convention, person):
+    """`person` learnt what the dataset's domains ask for, and signed the undertaking of `convention` (rule G03)."""
+    from consent import lessons
+    from consent.models import Training, Undertaking
+    from consent.transitions import training
+
+    for family in lessons.families_of(convention.offer.dataset.domains):
+        course = lessons.load()
+        Training.objects.create(
+            user=person, family=family, lessons_version=course.version, lessons_sha256=course.sha256
+        )
+    text = training.undertaking_text(convention, person)
+    Undertaking.objects.create(
+        convention=convention, user=person, text=text, text_sha256=lessons.sha256(text), typed=training.FORMULA
+    )

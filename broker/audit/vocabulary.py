@@ -101,6 +101,8 @@ ACTS = frozenset(
         "person.name",
         "person.confirm",
         "person.end",
+        "training.complete",
+        "undertaking.sign",
         "notice.publish",
         "notice.withdraw",
         "opposition.receive",

@@ -4,6 +4,7 @@ from .decision import Effect, GateDecision, QuotaUse
 from .offer import DeliveryMode, ModelsFate, Offer, OfferColumn, Opinion, StandingMandate
 from .opposition import Opposition, SealedRequest
 from .registry import Accreditation, DirectoryCompany, RegistryEntry
+from .training import Training, Undertaking
 
 __all__ = [
     "Accreditation",
@@ -28,4 +29,6 @@ __all__ = [
     "Signature",
     "SignatureLevel",
     "StandingMandate",
+    "Training",
+    "Undertaking",
 ]

@@ -37,6 +37,7 @@ NEXT = {  # the whole life of a convention
     (S.TERMINATED, "attest"): S.CLOSED,
 }
 SIGNING_TIME = timedelta(days=30)
+ENDED = frozenset({S.EXPIRED, S.TERMINATED, S.CLOSED, S.WITHDRAWN})
 PARTY_NAMES = dict(Signature.Party.choices)
 
 

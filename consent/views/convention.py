@@ -7,7 +7,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 
 from broker.accounts.countersigning import pending
-from consent import permissions
+from consent import permissions, readiness
 from consent.forms import CodeForm, DecisionForm, PersonForm
 from consent.models import Convention, Signature
 from consent.transitions import convention as conventions
@@ -71,8 +71,16 @@ def detail(request, ref):
         "persons": convention.named_persons.select_related("user", "confirmed_by").order_by("pk"),
         "may_name": permissions.can(permissions.require_representative, user, convention.organisation),
         "last_day_to_sign": conventions.last_day_to_sign(convention),
+        "lacks": _lacks(convention, user),
     }  # fmt: skip
     return render(request, "consent/convention_detail.html", context, status=422 if chosen else 200)
+
+
+def _lacks(convention, user) -> list[str]:
+    """What this very person still needs before the data open to them, when they are named."""
+    if not convention.named_persons.filter(user=user, until_day=None).exists():
+        return []
+    return readiness.lacking(convention, user)
 
 
 def _acts(convention, user) -> list[dict]:

@@ -115,7 +115,7 @@ def test_a_stranger_to_the_convention_is_refused():
     convention = a_convention()
     colleague = factories.user(organisation=convention.organisation)
 
-    assert refused_by(decide, "release_create", **asked(convention, by=colleague)) == ["G02"]
+    assert refused_by(decide, "release_create", **asked(convention, by=colleague)) == ["G02", "G03"]
 
 
 def test_a_person_who_left_the_company_is_refused():

@@ -55,7 +55,14 @@ def attack(role, signed, statement, parameters=()):
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize(
     "table",
-    ["consent_conventiondocument", "consent_signature", "consent_standingmandate", "consent_sealeddocument"],
+    [
+        "consent_conventiondocument",
+        "consent_signature",
+        "consent_standingmandate",
+        "consent_sealeddocument",
+        "consent_training",
+        "consent_undertaking",
+    ],
 )
 @pytest.mark.parametrize("statement", ["UPDATE {} SET id = id", "DELETE FROM {}", "TRUNCATE {} CASCADE"])
 def test_signed_things_are_never_changed_or_removed(role, table, statement, signed):

@@ -38,4 +38,10 @@ ROUTES = {
     "POST convention-sign": only(404, representative=422),
     "convention-people": only(404, **HERE, **OPERATORS, auditor=200),
     "POST convention-people": only(404, **{**HERE, **OPERATORS, "auditor": 200, "representative": 422}),
+    # The experimenter's own people: nobody else may be named.
+    "person-ready": only(404, **HERE),
+    "training": only(404, **HERE),
+    "POST training": only(404, **dict.fromkeys(HERE, 422)),
+    "undertaking": only(404, **HERE),
+    "POST undertaking": only(404, **dict.fromkeys(HERE, 422)),
 }

@@ -66,6 +66,10 @@ def measured(found, reached, pct, mode="environment"):
     return a_case(measured=gate.Measured(found, reached, pct), request=request(delivery_mode=mode))
 
 
+def trained_on(day):
+    return person(trainings=(("health", day),))
+
+
 PASS, NO, OBLIGE, UNKNOWN = gate.PERMIT, gate.DENY, gate.OBLIGE, gate.INDETERMINATE
 # (rule, example as the rule set words it): a case and the effect of that rule on it
 EXAMPLES = {
@@ -86,6 +90,12 @@ EXAMPLES = {
     ("G02", "listed with role analyst -> pass"): (a_case(), PASS),
     ("G02", "left the company yesterday -> deny"): (a_case(person=person(is_member=False)), NO),
     ("G02", "listed on another convention of the same company -> deny"): (a_case(person=person(named=None)), NO),
+    ("G03", "training 23 months old -> pass"): (a_case(person=trained_on(date(2024, 12, 21))), PASS),
+    ("G03", "training 25 months old -> deny"): (a_case(person=trained_on(date(2024, 10, 20))), NO),
+    ("G03", "non-personal road dataset, no training -> pass"): (
+        a_road_case(person=person(trainings=(), undertook_on=None)),
+        gate.NOT_APPLICABLE,
+    ),
     ("G04", "accredited, valid_until today -> pass until midnight Europe/Paris"): (
         a_case(now=datetime(2026, 11, 20, 22, 59, 59, tzinfo=UTC), standing=standing(valid_until=date(2026, 11, 20))),
         PASS,

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pyrage
 
+from consent import lessons
 from deploy.demo import cast
 from deploy.demo.story import Page, Step, StepFailed, Story
 
@@ -340,6 +341,35 @@ def confirm_person(officer: str, convention: str) -> Run:
             raise StepFailed("la personne n'est pas confirmée")
 
     return run
+
+
+def train(who: str, convention: str) -> Run:
+    """What G03 asks of a named person before personal data open: the training of each family of domains, then the
+    undertaking of this convention. From their desk; once confirmed or before. It costs `who` one TOTP code.
+
+    A room whose convention is on personal data adds this step for each person it names, else G03 refuses them."""
+
+    def run(story: Story):
+        person, ref = story.entered(who), story.memory[convention]
+        ready = f"/conventions/{ref}/habilitation/"
+        right = {question["code"]: question["right"] for question in lessons.load().questions}
+        for link in person.follow("/bureau/", ready).links(f"/conventions/{ref}/formation/"):
+            page = person.page(link)
+            while onward := [one for one in page.links("page=") if one.endswith(f"={_page(page) + 1}")]:
+                page = person.page(onward[0])
+            person.submit(str(page.response.url), "questions", **right)
+        path = f"/conventions/{ref}/engagement/"
+        person.follow(ready, path)
+        answer = person.submit(path, "engagement", typed="Lu et compris, je m'engage", code=person.code())
+        if "Vous êtes en règle" not in Page(answer).text:
+            raise StepFailed("la page ne dit pas la personne en règle après la formation et l'engagement")
+
+    return run
+
+
+def _page(page: Page) -> int:
+    """The number of a page of the training, as its address says it."""
+    return int(page.response.url.params.get("page", "1"))
 
 
 # A release

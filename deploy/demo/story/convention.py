@@ -41,6 +41,7 @@ STEPS = [
     Step("signe la convention : elle est active", "julie", sign_and_keep),
     Step("désigne Samir", "julie", acts.name_person("julie", "samir", "convention")),
     Step("confirme Samir", "claire", acts.confirm_person("claire", "convention")),
+    Step("suit la formation et signe son engagement de confidentialité", "samir", acts.train("samir", "convention")),
     Step("reprend l'offre sur le trafic", "julie",
          acts.take_up("julie", "traffic_offer", "traffic_convention",
                        solution="Prévision du trafic pour les ambulances",
