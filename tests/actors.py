@@ -109,7 +109,7 @@ def world() -> World:
         "auditor": factories.user("Auditrice", organisation=watch, role="auditor"),
     }
     credential = MachineCredential.objects.create(
-        environment=environment, name="extraction", secret_sha256=machines.digest_of("inconnu"),
+        environment=environment, name="extraction", secret_sha256=machines.digest_of(f"inconnu {environment.pk}"),
         created_by=representative,
     )  # fmt: skip
     objects = {

@@ -13,6 +13,7 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_GET, require_http_methods
 
 from broker.errors import BadInput, WrongState
+from broker.middleware import takes
 from zones import actions, catalogue, drawing, permissions, sealing
 from zones.forms import DELIMITER_NAMES, ENCODING_NAMES, CatalogueForm, DatasetForm, UploadForm
 from zones.models import ColumnRole, Dataset, DatasetVersion, SensitiveClass
@@ -128,6 +129,7 @@ def dataset_detail(request, slug):
 # The upload
 
 
+@takes(None)
 @csrf_exempt  # checked by `_upload`, once the handler that seals is in place: the check itself reads the body
 @require_http_methods(["GET", "POST"])
 def version_upload(request, slug):
