@@ -6,11 +6,12 @@ from broker.releases.models import Delivery, Release
 from consent.models import GateDecision
 
 
-def may_resume(order: MachineOrder, first_byte: int) -> bool:
-    """Whether a spent order still has a download under way that stopped before its end, at or after `first_byte`."""
+def may_resume(earlier, first_byte: int) -> bool:
+    """Whether the `earlier` deliveries, of one order or of one person, stopped before the end, at or after
+    `first_byte`."""
     if first_byte == 0:
         return False
-    begun = list(Delivery.objects.filter(order=order))
+    begun = list(earlier)
     reached = max((one.first_byte + one.bytes_sent for one in begun), default=0)
     return bool(begun) and all(one.outcome != "complete" for one in begun) and first_byte <= reached
 
