@@ -394,7 +394,7 @@ def _convention(row: Any, offer_columns: list[OfferColumn]) -> gate.ConventionFa
         purpose_kind=row.purpose_kind,
         purpose_codes=(row.purpose_code,),
         starts_on=row.starts_on,
-        ends_on=row.ends_on,
+        ends_on=row.last_day,
         document_sha256=row.document_sha256 or "",
         required_level=row.required_level,
         required_parties=required_parties(dataset, row.zone),

@@ -62,6 +62,12 @@ def require_suspender(user, zone) -> None:
         raise NotAllowed(_("La suspension revient à l'opérateur de %s, à son DPO ou au responsable de service.") % zone)
 
 
+def require_zone_switch(user, zone) -> None:
+    """A whole zone: its operator's officers or its DPO; a head of service cuts their own service."""
+    if not any(may(user, f"zones.{role}", zone) for role in ("operate", "advise")):
+        raise NotAllowed(_("Couper toute la zone %s revient à l'opérateur ou à son DPO.") % zone)
+
+
 def require_intake(user, zone) -> None:
     """Whoever meets the persons: service, DPO, operator. They identify the person; the platform does not."""
     if not zones_permissions.may(user, "take_opposition", zone):

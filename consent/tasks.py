@@ -89,6 +89,9 @@ def end_what_has_ended(timestamp: int) -> None:
     over = Convention.objects.filter(status__in=(S.ACTIVE, S.SUSPENDED), ends_on__lt=today)
     for row in over[:EACH_TIME]:
         convention.expire(row, by=SYSTEM)
+    left = Convention.objects.filter(status__in=(S.ACTIVE, S.SUSPENDED), terminates_on__lt=today)
+    for row in left[:EACH_TIME]:
+        convention.end_notice(row, by=SYSTEM)
     unsigned = Convention.objects.filter(status=S.SIGNING, created_at__lt=now - convention.SIGNING_TIME)
     for row in unsigned[:EACH_TIME]:
         if convention.last_day_to_sign(row) < today:
@@ -99,3 +102,19 @@ def end_what_has_ended(timestamp: int) -> None:
     silent = RegistryEntry.objects.filter(status=E.INCOMPLETE, submitted_at__lte=now - registry.SILENCE)
     for entry in silent[:EACH_TIME]:
         registry.lapse(entry, by=SYSTEM)
+
+
+@app.periodic(cron="20 3 * * *")
+@app.task(name="consent.tasks.destroy_keys_due", queue="keys", queueing_lock="consent.destroy_keys_due")
+def destroy_keys_due(timestamp: int) -> None:
+    """Thirty days after a convention is closed, its pseudonym key goes: its pseudonyms cannot be linked again."""
+    from consent.transitions import convention
+
+    closed = Convention.objects.filter(
+        status=Convention.Status.CLOSED, acts__act="attest", acts__at__lt=clock.now() - convention.KEY_KEPT
+    )
+    living = DataKey.objects.filter(purpose=DataKey.Purpose.PSEUDONYM, destroyed_at=None).values_list("ref", flat=True)
+    due = {f"convention:{pk}" for pk in closed.values_list("pk", flat=True)} & set(living)
+    store = KeyStore()
+    for ref in sorted(due)[:EACH_TIME]:
+        store.destroy(DataKey.Purpose.PSEUDONYM, ref, reason="convention closed for thirty days")

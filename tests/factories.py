@@ -144,6 +144,17 @@ def registry_entry(of=None, **facts):
     return entry
 
 
+def adversarial_step(entry, *, days_ago=16):
+    """Observations invited long enough ago that the organisation's silence lets the withdrawal be decided."""
+    from consent.models import AdversarialStep
+
+    opened = clock.now() - timedelta(days=days_ago)
+    return AdversarialStep.objects.create(
+        entry=entry, grounds="assurance résiliée", opened_by=user(), opened_at=opened,
+        answer_by=clock.today() - timedelta(days=days_ago - 15),
+    )  # fmt: skip
+
+
 def offer(
     of=None, *, columns=("patient_nbr", "gender", "age", "time_in_hospital", "readmitted"), treatments=None, **facts
 ):

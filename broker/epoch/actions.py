@@ -12,6 +12,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from broker import clock
+from broker.accounts.models import Countersign
 from broker.audit.actions import describe, recorded
 from broker.epoch.models import KillSwitch
 from broker.errors import BadInput, WrongState
@@ -82,13 +83,13 @@ def set_switch(kind: str, ref: str, *, by, reason: str) -> KillSwitch:
 
 
 @recorded("switch.lift")
-def lift_switch(kind: str, ref: str, *, by, reason: str) -> KillSwitch:
-    """Lift the cut (a decision of two persons, asked by the caller). Access is judged anew by the gate."""
-    describe(obj=(kind, ref), detail={"reason": reason})
-    switch = KillSwitch.objects.select_for_update().filter(kind=kind, ref=str(ref), lifted_at=None).first()
-    if switch is None:
-        raise WrongState(_("Aucun coupe-circuit n'est enclenché ici : rien à lever."))
-    switch.lifted_at = clock.now()
-    switch.save(update_fields=["lifted_at"])
-    raise_epoch((kind, ref))
-    return switch
+def lift_switch(switch: KillSwitch, *, by, decision: Countersign, reason: str) -> KillSwitch:
+    """Lift the cut, under a `decision` of two persons about this very switch. Access is judged anew by the gate."""
+    describe(obj=(switch.kind, switch.ref), detail={"reason": reason, "decision": decision.pk})
+    row = KillSwitch.objects.select_for_update().get(pk=switch.pk)
+    if row.lifted_at is not None:
+        raise WrongState(_("Ce coupe-circuit est déjà levé : rechargez la page."))
+    row.lifted_at, row.lifted_under = clock.now(), decision
+    row.save(update_fields=["lifted_at", "lifted_under"])
+    raise_epoch((row.kind, row.ref))
+    return row

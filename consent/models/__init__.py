@@ -1,6 +1,7 @@
 from .application import Application, PurposeKind
 from .convention import Convention, ConventionDocument, NamedPerson, SealedDocument, Signature, SignatureLevel
 from .decision import Effect, GateDecision, QuotaUse
+from .life import AdversarialStep, ConventionAct, DeletionAttestation
 from .offer import DeliveryMode, ModelsFate, Offer, OfferColumn, Opinion, StandingMandate
 from .opposition import Opposition, SealedRequest
 from .registry import Accreditation, DirectoryCompany, RegistryEntry
@@ -8,9 +9,12 @@ from .training import Training, Undertaking
 
 __all__ = [
     "Accreditation",
+    "AdversarialStep",
     "Application",
     "Convention",
+    "ConventionAct",
     "ConventionDocument",
+    "DeletionAttestation",
     "DeliveryMode",
     "DirectoryCompany",
     "Effect",

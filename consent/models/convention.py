@@ -58,6 +58,7 @@ class Convention(models.Model):
     required_level = models.CharField("niveau de signature exigé", max_length=14, default="strengthened")
     starts_on = models.DateField("premier jour")
     ends_on = models.DateField("dernier jour, inclus")
+    terminates_on = models.DateField("dernier jour, après préavis", null=True, blank=True)
     minors_covered = models.BooleanField("couvre les mineurs", default=False)
     notice_published_at = models.DateTimeField("notice en ligne depuis", null=True, blank=True)
     created_at = models.DateTimeField(default=clock.now, editable=False)
@@ -83,6 +84,11 @@ class Convention(models.Model):
     @property
     def audit_id(self) -> str:
         return self.ref
+
+    @property
+    def last_day(self):
+        """The last day of access, included: the term, or the end of a notice given before it."""
+        return min(self.ends_on, self.terminates_on or self.ends_on)
 
     @property
     def reference(self) -> str:

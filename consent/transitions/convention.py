@@ -19,7 +19,16 @@ from broker.epoch.actions import raise_epoch
 from broker.errors import BadInput, NotAllowed, WrongState
 from broker.keys.tasks import create_key
 from consent import document, permissions, signatures, tasks
-from consent.models import Application, Convention, ConventionDocument, NamedPerson, Signature
+from consent.models import (
+    Application,
+    Convention,
+    ConventionAct,
+    ConventionDocument,
+    DeletionAttestation,
+    NamedPerson,
+    RegistryEntry,
+    Signature,
+)
 from consent.transitions.offer import has_distinct_holder, mandate_of
 
 S = Convention.Status
@@ -38,6 +47,11 @@ NEXT = {  # the whole life of a convention
 }
 SIGNING_TIME = timedelta(days=30)
 ENDED = frozenset({S.EXPIRED, S.TERMINATED, S.CLOSED, S.WITHDRAWN})
+NOTICE = timedelta(days=30)  # clause 19: either party may leave on thirty days' notice
+WARNED = timedelta(days=10)  # clause 19: a breach ends it when the formal notice had no effect for ten days
+ATTESTED_WITHIN = timedelta(days=15)  # clause 20
+KEY_KEPT = timedelta(days=30)  # after closing, then the pseudonym key is destroyed (section 11)
+IMMEDIATE = ("breach", "accreditation")  # grounds that end a convention at once
 PARTY_NAMES = dict(Signature.Party.choices)
 
 
@@ -70,14 +84,23 @@ def _about(row: Convention, **detail) -> None:
     )
 
 
-def _move(row: Convention, act: str, **facts) -> Convention:
+def _move(row: Convention, act: str, *, by=None, reason: str = "", **facts) -> Convention:
     row.status = next_state(row.status, act)
     row.version += 1
     for name, value in facts.items():
         setattr(row, name, value)
     row.save()
+    _keep(row, act, by=by, reason=reason)
     raise_epoch(("convention", str(row.pk)))
     return row
+
+
+def _keep(row: Convention, act: str, *, by, reason: str, effect_on=None) -> None:
+    """What the convention's page shows of this act. A rule of the house has no name."""
+    ConventionAct.objects.create(
+        convention=row, act=act, status=row.status, by=by if isinstance(by, User) else None, reason=reason,
+        effect_on=effect_on,
+    )  # fmt: skip
 
 
 @recorded("convention.create")
@@ -208,7 +231,7 @@ def _sign(convention: Convention, *, by, evidence: dict, sha256: str) -> Convent
 def _activate(row: Convention, *, by) -> None:
     """The last signature: access opens on the first day, the notice is online, the key is made, the seal follows."""
     now = clock.now()
-    _move(row, "sign_last", activated_at=now, notice_published_at=now)
+    _move(row, "sign_last", by=by, activated_at=now, notice_published_at=now)
     _about(row)
     record(
         "notice.publish", by=SYSTEM, obj=row, zone=row.zone.reference, org=row.organisation, conv=row.reference
@@ -223,7 +246,7 @@ def suspend(convention: Convention, *, by, reason: str) -> Convention:
     row = locked(convention)
     _about(row, reason=reason)
     permissions.require_suspender(by, row.zone)
-    return _suspended(row, reason)
+    return _suspended(row, reason, by=by)
 
 
 @recorded("convention.suspend")
@@ -231,13 +254,13 @@ def suspend_by_system(convention: Convention, *, by, reason: str) -> Convention:
     """The same, as a consequence: an accreditation lost, a zone closed. Called by the verb that causes it."""
     row = locked(convention)
     _about(row, reason=reason)
-    return _suspended(row, reason)
+    return _suspended(row, reason, by=by)
 
 
-def _suspended(row: Convention, reason: str) -> Convention:
+def _suspended(row: Convention, reason: str, *, by) -> Convention:
     if not reason.strip():
         raise BadInput(_("Une suspension dit son motif : écrivez-le en une phrase."))
-    return _move(row, "suspend")
+    return _move(row, "suspend", by=by, reason=reason)
 
 
 @recorded("convention.review")
@@ -247,40 +270,161 @@ def resume(convention: Convention, *, by, reason: str = "") -> Convention:
     _about(row, decision="resume", reason=reason)
     permissions.require_operator(by, row.zone)
     next_state(row.status, "resume")
-    if clock.today() > row.ends_on:
+    if clock.today() > row.last_day:
         raise WrongState(_("Le dernier jour est passé : une suspension ne prolonge pas la convention."))
+    if not is_accredited(row):
+        raise WrongState(_("L'agrément de l'expérimentateur n'est pas rétabli : l'agence du registre décide d'abord."))
     if countersign("convention.resume", countersign_ref(row), by=by, reason=reason).is_complete:
-        _resumed(row, by=by)
+        _resumed(row, by=by, reason=reason)
     return row
 
 
 @recorded("convention.resume")
-def _resumed(row: Convention, *, by) -> None:
-    _move(row, "resume")
+def _resumed(row: Convention, *, by, reason: str) -> None:
+    _move(row, "resume", by=by, reason=reason)
     _about(row)
 
 
+def is_accredited(convention: Convention) -> bool:
+    entries = RegistryEntry.objects.filter(organisation=convention.organisation)
+    return entries.filter(
+        status=RegistryEntry.Status.ACCREDITED, accreditations__period__contains=clock.today()
+    ).exists()
+
+
 @recorded("convention.review")
-def terminate(convention: Convention, *, by, reason: str) -> Convention:
-    """End it before its last day: the experimenter's representative alone, or two officers of the operator."""
+def terminate(convention: Convention, *, by, reason: str, ground: str = "wish", warned_on=None) -> Convention:
+    """End it before its last day (clause 19). `ground` is one of
+
+    "wish": either party leaves on thirty days' notice, the experimenter's representative alone or two officers;
+    "breach": two officers, once the formal notice of `warned_on` had no effect for ten days: at once;
+    "accreditation": two officers, when the experimenter has lost its accreditation: at once.
+    """
     row = locked(convention)
-    _about(row, decision="terminate", reason=reason)
+    _about(row, decision="terminate", reason=reason, ground=ground)
     next_state(row.status, "terminate")
     if not reason.strip():
         raise BadInput(_("Une résiliation dit son motif : écrivez-le en une phrase."))
-    if permissions.can(permissions.require_representative, by, row.organisation):
-        _terminated(row, by=by, reason=reason)
-        return row
+    if ground == "wish" and permissions.can(permissions.require_representative, by, row.organisation):
+        return _notice_given(row, by=by, reason=reason)
     permissions.require_operator(by, row.zone)
-    if countersign("convention.terminate", countersign_ref(row), by=by, reason=reason).is_complete:
-        _terminated(row, by=by, reason=reason)
+    _check_ground(row, ground, warned_on)
+    act = "convention.terminate" if ground in IMMEDIATE else "convention.notice"
+    if countersign(act, countersign_ref(row), by=by, reason=reason).is_complete:
+        if ground in IMMEDIATE:
+            _terminated(row, by=by, reason=reason)
+        else:
+            _notice_given(row, by=by, reason=reason)
+    return row
+
+
+def _check_ground(row: Convention, ground: str, warned_on) -> None:
+    if ground == "breach" and (warned_on is None or clock.today() < warned_on + WARNED):
+        raise BadInput(
+            _("Une mise en demeure restée dix jours sans effet précède la résiliation pour manquement : dites sa date.")
+        )
+    if ground == "accreditation" and is_accredited(row):
+        raise WrongState(_("L'expérimentateur est toujours agréé : choisissez un autre fondement."))
+    if ground not in ("wish", *IMMEDIATE):
+        raise BadInput(_("Choisissez le fondement de la résiliation."))
+
+
+def _notice_given(row: Convention, *, by, reason: str) -> Convention:
+    last = clock.today() + NOTICE
+    if row.terminates_on is not None:
+        raise WrongState(
+            _("Le préavis court déjà : la convention finit le %(day)s.") % {"day": f"{row.terminates_on:%d/%m/%Y}"}
+        )
+    if last >= row.ends_on:
+        raise WrongState(
+            _("La convention finit d'elle-même le %(day)s, avant la fin du préavis de trente jours.")
+            % {"day": f"{row.ends_on:%d/%m/%Y}"}
+        )
+    row.terminates_on = last
+    row.version += 1
+    row.save()
+    _keep(row, "give_notice", by=by, reason=reason, effect_on=last)
+    _about(row, reason=reason, terminates_on=last)
+    raise_epoch(("convention", str(row.pk)))
     return row
 
 
 @recorded("convention.terminate")
 def _terminated(row: Convention, *, by, reason: str) -> None:
-    _move(row, "terminate")
+    _move(row, "terminate", by=by, reason=reason)
     _about(row, reason=reason)
+
+
+@recorded("convention.terminate")
+def end_notice(convention: Convention, *, by=SYSTEM) -> Convention:
+    """Write down that the notice has run; access ended at midnight whatever this says."""
+    row = locked(convention)
+    _about(row)
+    next_state(row.status, "terminate")
+    if row.terminates_on is None or clock.today() <= row.terminates_on:
+        raise WrongState(_("Aucun préavis n'est arrivé à son terme pour cette convention."))
+    return _move(row, "terminate", by=by)
+
+
+def attestation_due(convention: Convention):
+    """The last day to attest that the copies are gone; None while the convention is not over."""
+    if convention.status in (S.EXPIRED, S.TERMINATED):
+        ended = convention.acts.filter(act__in=("expire", "terminate")).order_by("-at").values_list("at", flat=True)
+        day = ended[0].astimezone(clock.PARIS).date() if ended else convention.last_day
+        return min(day, convention.last_day) + ATTESTED_WITHIN
+    if convention.status in (S.ACTIVE, S.SUSPENDED) and clock.today() > convention.last_day:
+        return convention.last_day + ATTESTED_WITHIN  # over, though no job has written it down
+    return None
+
+
+def attest(convention: Convention, *, by, code: str, **said) -> DeletionAttestation:
+    """The experimenter's representative attests that every copy is gone, second factor at the act."""
+    permissions.require_representative(by, convention.organisation)
+    evidence = second_factor.confirm(by, code)
+    return _attested(convention, by=by, evidence=evidence, **said)
+
+
+@recorded("convention.attest")
+def _attested(
+    convention: Convention, *, by, evidence: dict, copies: str, backups: str, models_fate: str, processors: str
+) -> DeletionAttestation:
+    row = locked(convention)
+    _about(row, models_fate=models_fate)
+    permissions.require_representative(by, row.organisation)
+    if row.status in (S.ACTIVE, S.SUSPENDED) and clock.today() > row.last_day:  # over, though no job has written it
+        row = (end_notice if row.terminates_on else expire)(row, by=SYSTEM)
+    next_state(row.status, "attest")
+    if row.attestations.filter(answered_at=None).exists():
+        raise WrongState(_("Une attestation attend déjà la vérification de l'opérateur."))
+    return DeletionAttestation.objects.create(
+        convention=row, copies=copies, backups=backups, models_fate=models_fate, processors=processors, signer=by,
+        mandate=mandate_of(by, row.organisation).mandate, evidence=evidence,
+    )  # fmt: skip
+
+
+@recorded("convention.verify")
+def answer_attestation(attestation: DeletionAttestation, *, by, is_verified: bool, answer: str) -> Convention:
+    """An officer verifies it, which closes the convention, or returns it with what is missing."""
+    row = locked(attestation.convention)
+    _about(row, is_verified=is_verified, answer=answer)
+    permissions.require_operator(by, row.zone)
+    given = DeletionAttestation.objects.select_for_update(of=("self",)).get(pk=attestation.pk)
+    if given.answered_at is not None:
+        raise WrongState(_("Un collègue a déjà répondu à cette attestation : rechargez la page."))
+    if by.belongs_to(row.organisation):
+        raise NotAllowed(_("On ne vérifie pas l'attestation de sa propre organisation."))
+    given.answered_by, given.answered_at = by, clock.now()
+    given.is_verified, given.answer = is_verified, answer
+    given.save(update_fields=["answered_by", "answered_at", "is_verified", "answer"])
+    if is_verified:
+        _closed(row, by=by, reason=answer)
+    return row
+
+
+@recorded("convention.close")
+def _closed(row: Convention, *, by, reason: str) -> None:
+    _move(row, "attest", by=by, reason=reason)
+    _about(row)
 
 
 @recorded("convention.expire")
@@ -289,10 +433,10 @@ def expire(convention: Convention, *, by=SYSTEM) -> Convention:
     row = locked(convention)
     _about(row)
     status = next_state(row.status, "expire")
-    if clock.today() <= row.ends_on:
+    if clock.today() <= row.last_day:
         raise WrongState(_("Le dernier jour n'est pas passé : la convention n'est pas arrivée à terme."))
     assert status == S.EXPIRED  # noqa: S101  the table leads nowhere else
-    return _move(row, "expire")
+    return _move(row, "expire", by=by)
 
 
 @recorded("convention.lapse")
@@ -303,7 +447,7 @@ def lapse(convention: Convention, *, by=SYSTEM) -> Convention:
     next_state(row.status, "lapse")
     if clock.today() <= last_day_to_sign(row):
         raise WrongState(_("Le délai de signature n'est pas passé."))
-    return _move(row, "lapse")
+    return _move(row, "lapse", by=by)
 
 
 @recorded("person.name")
@@ -348,6 +492,8 @@ def end_person(named: NamedPerson, *, by) -> NamedPerson:
     _about(row, person=named.user.audit_actor().ref)
     if not permissions.can(permissions.require_operator, by, row.zone):
         permissions.require_representative(by, row.organisation)
+    if named.until_day is not None:
+        raise WrongState(_("Cette personne est déjà retirée."))
     named.until_day = clock.today() - timedelta(days=1)
     named.save(update_fields=["until_day"])
     raise_epoch(("convention", str(row.pk)))

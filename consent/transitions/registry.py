@@ -6,16 +6,16 @@ from django.db.backends.postgresql.psycopg_any import DateRange
 from django.utils.translation import gettext as _
 
 from broker import clock
-from broker.accounts.countersigning import countersign
+from broker.accounts.countersigning import countersign, pending
 from broker.accounts.models import Membership, Organisation, Role
 from broker.audit.actions import describe, record, recorded
 from broker.audit.actor import SYSTEM
-from broker.epoch.actions import raise_epoch
+from broker.epoch.actions import lift_switch, raise_epoch, set_switch, switches_on
 from broker.errors import BadInput, WrongState
 from consent import checks, permissions
 from consent.deadlines import add_working_days, last_day_of
 from consent.domains import SLOW
-from consent.models import Accreditation, DirectoryCompany, RegistryEntry
+from consent.models import Accreditation, AdversarialStep, DirectoryCompany, RegistryEntry
 
 S = RegistryEntry.Status
 
@@ -47,6 +47,9 @@ LIVE = (S.DRAFT, S.SUBMITTED, S.INCOMPLETE, S.UNDER_REVIEW, S.ACCREDITED, S.SUSP
 PUBLIC = (S.ACCREDITED, S.SUSPENDED, S.WITHDRAWN, S.EXPIRED)
 VALIDITY_MONTHS = 24
 SILENCE = timedelta(days=60)
+CONFIRMED_WITHIN = 2  # working days for a second clerk to confirm a suspension
+TO_ANSWER = timedelta(days=15)  # for the observations that precede a withdrawal
+TO_DECIDE = 10  # working days for operators, once an accreditation was withdrawn
 
 
 def next_state(status: str, act: str) -> str:
@@ -161,8 +164,10 @@ def accredit(entry: RegistryEntry, *, by, reason="") -> RegistryEntry:
     """A clerk's decision to accredit; the second, different clerk's makes it take effect."""
     entry = locked(entry)
     next_state(entry.status, "accredit")
-    if _agreed("registry.accredit", entry, by=by, reason=reason):
+    decision = _agreed("registry.accredit", entry, by=by, reason=reason)
+    if decision.is_complete:
         _accredited(entry, by=by)
+        _give_access_back(entry, by=by, decision=decision)
     return entry
 
 
@@ -174,7 +179,6 @@ def _accredited(entry: RegistryEntry, *, by):
         raise WrongState(_("Une pièce exigée n'est plus valable ; demandez-la à nouveau avant d'agréer."))
     _move(entry, "accredit", decided_at=clock.now())
     _open_period(entry, today, until)
-    raise_epoch(("organisation", str(entry.organisation_id)))
     describe(obj=entry, org=entry.organisation, detail={"from": today, "until": until})
 
 
@@ -192,7 +196,7 @@ def refuse(entry: RegistryEntry, *, by, reason) -> RegistryEntry:
     next_state(entry.status, "refuse")
     if not reason.strip():
         raise BadInput(_("Un refus dit ses motifs (CRPA art. L.211-2)."))
-    if _agreed("registry.refuse", entry, by=by, reason=reason):
+    if _agreed("registry.refuse", entry, by=by, reason=reason).is_complete:
         _refused(entry, by=by, reason=reason)
     return entry
 
@@ -205,14 +209,41 @@ def _refused(entry: RegistryEntry, *, by, reason):
 
 @recorded("registry.suspend")
 def suspend(entry: RegistryEntry, *, by, reason) -> RegistryEntry:
-    """Stop every access of the organisation at once; one clerk is enough, because doubt does not wait."""
+    """Stop every access of the organisation at once; one clerk is enough, because doubt does not wait.
+
+    A second clerk confirms within two working days; until then the suspension holds, and the desk says it is late.
+    """
     entry = locked(entry)
     describe(obj=entry, org=entry.organisation, detail={"reason": reason})
     permissions.require_registry_officer(by, concerned=entry.organisation)
     if not reason.strip():
         raise BadInput(_("Une suspension dit ses motifs."))
     _move(entry, "suspend", decided_at=clock.now(), decision_reasons=reason)
-    raise_epoch(("organisation", str(entry.organisation_id)))
+    scope = ("organisation", str(entry.organisation_id))
+    if not switches_on([scope]):
+        set_switch(*scope, by=by, reason=_("Agrément suspendu."))
+    raise_epoch(scope)
+    countersign("registry.suspend", countersign_ref(entry), by=by, reason=reason, concerned=entry.organisation)
+    return entry
+
+
+def to_confirm(entry: RegistryEntry):
+    """The suspension that a second clerk has yet to confirm, if any."""
+    return pending("registry.suspend", countersign_ref(entry)) if entry.status == S.SUSPENDED else None
+
+
+def confirm_by(entry: RegistryEntry) -> date | None:
+    """The last day for the second clerk."""
+    return entry.decided_at and add_working_days(entry.decided_at.astimezone(clock.PARIS).date(), CONFIRMED_WITHIN)
+
+
+@recorded("registry.confirm")
+def confirm_suspension(entry: RegistryEntry, *, by, reason="") -> RegistryEntry:
+    """A second clerk agrees that the doubt was serious."""
+    entry = locked(entry)
+    if to_confirm(entry) is None:
+        raise WrongState(_("Aucune suspension n'attend de confirmation : rechargez la page."))
+    _agreed("registry.suspend", entry, by=by, reason=reason)
     return entry
 
 
@@ -221,26 +252,84 @@ def reinstate(entry: RegistryEntry, *, by, reason) -> RegistryEntry:
     """Lift a suspension, by two clerks."""
     entry = locked(entry)
     next_state(entry.status, "reinstate")
-    if _agreed("registry.reinstate", entry, by=by, reason=reason):
+    decision = _agreed("registry.reinstate", entry, by=by, reason=reason)
+    if decision.is_complete:
         _reinstated(entry, by=by, reason=reason)
+        _give_access_back(entry, by=by, decision=decision)
     return entry
 
 
 @recorded("registry.reinstate")
 def _reinstated(entry: RegistryEntry, *, by, reason):
     _move(entry, "reinstate", decided_at=clock.now(), decision_reasons="")
-    raise_epoch(("organisation", str(entry.organisation_id)))
+    entry.adversarial_steps.filter(closed_at=None).update(closed_at=clock.now())
     describe(obj=entry, org=entry.organisation, detail={"reason": reason})
+
+
+def _give_access_back(entry: RegistryEntry, *, by, decision) -> None:
+    """The same two clerks lift the switch that a suspension had set on the organisation."""
+    scope = ("organisation", str(entry.organisation_id))
+    for switch in switches_on([scope]):
+        lift_switch(switch, by=by, decision=decision, reason=_("Agrément rétabli."))
+    raise_epoch(scope)
+
+
+def step_of(entry: RegistryEntry) -> AdversarialStep | None:
+    """The adversarial step under way."""
+    return entry.adversarial_steps.filter(closed_at=None).select_related("opened_by", "observed_by").first()
+
+
+@recorded("registry.invite")
+def invite_observations(entry: RegistryEntry, *, by, reason) -> AdversarialStep:
+    """Tell the organisation which condition it no longer meets, and give it fifteen days to answer."""
+    entry = locked(entry)
+    describe(obj=entry, org=entry.organisation, detail={"grounds": reason})
+    permissions.require_registry_officer(by, concerned=entry.organisation)
+    next_state(entry.status, "withdraw")
+    if not reason.strip():
+        raise BadInput(_("Dites quelle condition n'est plus remplie : l'organisation doit pouvoir répondre."))
+    if step_of(entry) is not None:
+        raise WrongState(_("L'organisation est déjà invitée à présenter ses observations."))
+    return AdversarialStep.objects.create(
+        entry=entry, grounds=reason, opened_by=by, answer_by=clock.today() + TO_ANSWER
+    )
+
+
+@recorded("registry.observe")
+def observe(entry: RegistryEntry, *, by, observations: str) -> AdversarialStep:
+    """The organisation's representative answers, once, before the decision."""
+    entry = locked(entry)
+    describe(obj=entry, org=entry.organisation)
+    permissions.require_representative(by, entry.organisation)
+    step = step_of(entry)
+    if step is None or entry.status == S.WITHDRAWN:
+        raise WrongState(_("Aucune observation n'est attendue de votre organisation."))
+    if step.observed_at is not None:
+        raise WrongState(_("Vos observations sont déjà au dossier."))
+    if not observations.strip():
+        raise BadInput(_("Écrivez vos observations."))
+    step.observations, step.observed_by, step.observed_at = observations, by, clock.now()
+    step.save(update_fields=["observations", "observed_by", "observed_at"])
+    return step
 
 
 @recorded("registry.review")
 def withdraw(entry: RegistryEntry, *, by, reason) -> RegistryEntry:
-    """Withdraw the accreditation, by two clerks; the live conventions of the organisation are suspended."""
+    """Withdraw the accreditation, by two clerks, after the adversarial step; the live conventions are suspended."""
     entry = locked(entry)
     next_state(entry.status, "withdraw")
     if not reason.strip():
         raise BadInput(_("Un retrait dit la condition qui n'est plus remplie (CRPA art. L.242-2)."))
-    if _agreed("registry.withdraw", entry, by=by, reason=reason):
+    permissions.require_registry_officer(by, concerned=entry.organisation)
+    step = step_of(entry)
+    if step is None:
+        raise WrongState(_("Invitez d'abord l'organisation à présenter ses observations (CRPA art. L.122-1)."))
+    if not step.is_held:
+        raise WrongState(
+            _("L'organisation peut répondre jusqu'au %(day)s : le retrait se décide ensuite.")
+            % {"day": f"{step.answer_by:%d/%m/%Y}"}
+        )
+    if _agreed("registry.withdraw", entry, by=by, reason=reason).is_complete:
         _withdrawn(entry, by=by, reason=reason)
     return entry
 
@@ -256,11 +345,11 @@ def _withdrawn(entry: RegistryEntry, *, by, reason):
     describe(obj=entry, org=entry.organisation, detail={"reason": reason, "suspended": stopped})
 
 
-def _agreed(act: str, entry: RegistryEntry, *, by, reason: str) -> bool:
-    """Record this clerk's agreement; true once two different clerks agree. Nobody decides on their own body."""
+def _agreed(act: str, entry: RegistryEntry, *, by, reason: str):
+    """Record this clerk's agreement: complete once two different clerks agree. Nobody decides on their own body."""
     describe(obj=entry, org=entry.organisation, detail={"act": act, "reason": reason})
     permissions.require_registry_officer(by, concerned=entry.organisation)
-    return countersign(act, countersign_ref(entry), by=by, reason=reason, concerned=entry.organisation).is_complete
+    return countersign(act, countersign_ref(entry), by=by, reason=reason, concerned=entry.organisation)
 
 
 @recorded("registry.expire")

@@ -51,8 +51,10 @@ def served(stays, fresh_database, tmp_path):
         "DATABASE_URL": postgres.cluster().url("terrain_app", fresh_database),
         "TERRAIN_RELEASES": str(settings.RELEASES), "TERRAIN_KEY_STORE": "",
     }  # fmt: skip
-    command = [sys.executable, "-m", "gunicorn", "--worker-class", "gthread", "--threads", "4", "--no-control-socket",
-               "--log-level", "warning", "--bind", f"127.0.0.1:{port}", "broker.releases.delivery:application"]  # fmt: skip
+    command = [
+        sys.executable, "-m", "gunicorn", "--worker-class", "gthread", "--threads", "4", "--no-control-socket",
+        "--log-level", "warning", "--bind", f"127.0.0.1:{port}", "broker.releases.delivery:application",
+    ]  # fmt: skip
     server = subprocess.Popen(command, cwd=postgres.ROOT, env=environment)
     try:
         limit = time.monotonic() + 30

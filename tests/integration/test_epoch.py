@@ -1,7 +1,7 @@
 """Epochs and switches: anything that ends an access is seen by whoever compares."""
 
 import pytest
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from broker.epoch.actions import epoch_of, lift_switch, raise_epoch, set_switch, switches_on
 from broker.errors import BadInput, WrongState
@@ -70,10 +70,15 @@ def test_a_switch_says_why():
     assert switches_on(SCOPES) == []
 
 
+def lifted_by_two(switch):
+    decision = factories.countersigned("switch.lift", f"switch:{switch.pk}")
+    return lift_switch(switch, by=decision.second_by, decision=decision, reason="capteur changé")
+
+
 def test_a_lifted_switch_is_off_and_may_be_set_again():
     person = factories.user()
-    set_switch("zone", "12", by=person, reason="doute")
-    lift_switch("zone", "12", by=person, reason="capteur changé")
+
+    lifted_by_two(set_switch("zone", "12", by=person, reason="doute"))
 
     assert switches_on(SCOPES) == []
     assert set_switch("zone", "12", by=person, reason="encore").lifted_at is None
@@ -82,6 +87,19 @@ def test_a_lifted_switch_is_off_and_may_be_set_again():
         assert [row[0] for row in cursor.fetchall()] == ["switch.set", "switch.lift", "switch.set"]
 
 
-def test_nothing_is_lifted_where_nothing_is_on():
-    with pytest.raises(WrongState, match="rien à lever"):
-        lift_switch("zone", "12", by=factories.user(), reason="")
+def test_a_switch_is_lifted_once():
+    switch = set_switch("zone", "12", by=factories.user(), reason="doute")
+    lifted_by_two(switch)
+
+    with pytest.raises(WrongState, match="déjà levé"):
+        lifted_by_two(switch)
+
+
+def test_a_decision_about_another_switch_lifts_nothing():
+    switch = set_switch("zone", "12", by=factories.user(), reason="doute")
+    decision = factories.countersigned("switch.lift", f"switch:{switch.pk + 1}")
+
+    with pytest.raises(IntegrityError, match="two different persons"), transaction.atomic():
+        lift_switch(switch, by=decision.second_by, decision=decision, reason="capteur changé")
+
+    assert switches_on(SCOPES) == [switch]

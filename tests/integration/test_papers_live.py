@@ -19,6 +19,8 @@ from tests import factories
 pytestmark = pytest.mark.django_db
 
 BOOL = st.booleans()
+WHO = st.integers(0, 3)
+GROUND = st.sampled_from(["wish", "breach", "accreditation"])
 FEW = settings(
     max_examples=20, stateful_step_count=10, deadline=None, suppress_health_check=list(HealthCheck), database=None
 )
@@ -78,9 +80,12 @@ class ConventionLife(Machine):
     def resume_by_a_stranger(self, who: bool):
         self.tried("resume", conventions.resume, by=self.founder if who else self.stranger)
 
-    @rule(who=BOOL)
-    def terminate(self, who: bool):
-        self.tried("terminate", conventions.terminate, by=self.claire if who else self.stranger, reason="fin")
+    @rule(who=WHO, ground=GROUND)
+    def terminate(self, who: int, ground: str):
+        warned = clock.today() - timedelta(days=11)
+        self.tried(
+            "terminate", conventions.terminate, by=self.someone(who), reason="fin", ground=ground, warned_on=warned
+        )
 
     @rule()
     def expire(self):
@@ -134,6 +139,8 @@ class EntryLife(Machine):
 
     @rule(who=BOOL)
     def withdraw(self, who: bool):
+        if self.row().status in ("accredited", "suspended") and registry.step_of(self.row()) is None:
+            factories.adversarial_step(self.row())
         self.tried("withdraw", registry.withdraw, by=self.clerks[who], reason="assurance échue")
 
     @invariant()

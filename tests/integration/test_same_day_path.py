@@ -258,6 +258,7 @@ def test_the_accreditation_never_outlives_the_insurance():
 def test_withdrawing_the_accreditation_suspends_the_live_conventions():
     convention = factories.convention()
     entry = convention.organisation.registry_entries.get()
+    factories.adversarial_step(entry)
     sophie, karim = two_clerks()
 
     registry.withdraw(entry, by=sophie, reason="assurance échue")

@@ -115,8 +115,9 @@ def test_an_order_serves_once_and_is_never_changed(role, committed):
 @pytest.mark.parametrize("role", ROLES)
 def test_an_epoch_never_falls_and_a_switch_is_never_rewritten(role, committed):
     person = factories.user()
-    set_switch("zone", "12", by=person, reason="doute")
-    lift_switch("zone", "12", by=person, reason="levé")
+    switch = set_switch("zone", "12", by=person, reason="doute")
+    decision = factories.countersigned("switch.lift", f"switch:{switch.pk}")
+    lift_switch(switch, by=person, decision=decision, reason="levé")
     set_switch("zone", "13", by=person, reason="doute")
 
     falls = refusals(

@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models import Q
 
 from broker import clock
+from broker.accounts.models import Countersign
 
 
 class PolicyEpoch(models.Model):
@@ -19,7 +20,7 @@ class PolicyEpoch(models.Model):
 
 
 class KillSwitch(models.Model):
-    """An immediate cut on any object; on while `lifted_at` is empty."""
+    """An immediate cut on any object; on while `lifted_at` is empty. `lifted_under` names the two who lifted it."""
 
     kind = models.CharField(max_length=20)
     ref = models.CharField(max_length=60)
@@ -27,6 +28,13 @@ class KillSwitch(models.Model):
     set_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     set_at = models.DateTimeField(default=clock.now)
     lifted_at = models.DateTimeField(null=True, blank=True)
+    lifted_under = models.OneToOneField(Countersign, models.PROTECT, null=True, blank=True, related_name="+")
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["kind", "ref"], condition=Q(lifted_at=None), name="switch_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "ref"], condition=Q(lifted_at=None), name="switch_once"),
+            models.CheckConstraint(
+                condition=Q(lifted_at=None, lifted_under=None) | Q(lifted_at__isnull=False, lifted_under__isnull=False),
+                name="switch_lifted_under_a_decision",
+            ),
+        ]
