@@ -109,6 +109,18 @@ def dataset(of=None, *, columns=STAY_COLUMNS, in_service=None, **facts) -> Datas
     return made
 
 
+def linked_dataset(of=None, **facts) -> Dataset:
+    """Data that are open elsewhere: a published line with its link."""
+    of = of or zone("av_motorway")
+    facts = {
+        "slug": f"ailleurs-{next(_numbers)}", "title": "Accidents de la route", "summary": "Une ligne par accident.",
+        "domains": ["road_infrastructure"], "is_personal": False, "open_url": "https://www.data.gouv.fr/accidents",
+        "origin": "ONISR", "licence": "Licence Ouverte 2.0", "status": "published", "published_at": clock.now(),
+        **facts,
+    }  # fmt: skip
+    return Dataset.objects.create(zone=of, holder=of.operator, **facts)
+
+
 def countersigned(act, object_ref, *, concerned=None):
     """A decision of two different persons, complete."""
     from broker.accounts.models import Countersign

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from django.db import transaction
@@ -34,7 +34,7 @@ NEXT: dict[tuple[str, str], Zone.Status] = {  # the whole life of a zone
     (S.SUSPENDED, "close"): S.CLOSED,
     (S.DRAFT, "close"): S.CLOSED,
 }
-OPEN_ACT = "zone.open"
+OPEN_ACT, CLOSE_ACT = "zone.open", "zone.close"
 SLUG_SIGNS = 50
 RESERVED = {"nouvelle", "communes"}  # paths of pages, which a zone of that name would hide
 
@@ -146,7 +146,8 @@ def open_zone(zone: Zone, *, by: User, reason: str = "") -> Zone:
     return row
 
 
-def _end(zone: Zone, act: str, *, by: User, reason: str) -> Zone:
+def _ending(zone: Zone, act: str, *, by: User, reason: str) -> Zone:
+    """The zone, locked, for somebody who may do `act` in its state and says why."""
     row = _locked(zone)
     describe(obj=row, zone=row.reference, org=row.operator, detail={"reason": reason})
     permissions.require(by, f"{act}_zone", row)
@@ -154,8 +155,12 @@ def _end(zone: Zone, act: str, *, by: User, reason: str) -> Zone:
         raise BadInput(_("Écrivez le motif : il figure au journal."))
     if (row.status, act) not in NEXT:
         raise WrongState(_("La zone est %(state)s : cet acte ne s'applique pas.") % {"state": row.get_status_display()})
-    row.status = NEXT[row.status, act]
-    row.save(update_fields=["status"])
+    return row
+
+
+def _end(row: Zone, act: str, *, at: datetime | None = None) -> Zone:
+    row.status, row.closed_at = NEXT[row.status, act], at
+    row.save(update_fields=["status", "closed_at"])
     raise_epoch(("zone", str(row.pk)))
     return row
 
@@ -163,13 +168,35 @@ def _end(zone: Zone, act: str, *, by: User, reason: str) -> Zone:
 @recorded("zone.suspend")
 def suspend_zone(zone: Zone, *, by: User, reason: str) -> Zone:
     """Stop every access to the zone's data at once: one person suffices to stop, two to open again."""
-    return _end(zone, "suspend", by=by, reason=reason)
+    return _end(_ending(zone, "suspend", by=by, reason=reason), "suspend")
+
+
+def pending_closing(zone: Zone) -> Countersign | None:
+    """The closing of `zone` that waits for a second person."""
+    return pending(CLOSE_ACT, zone.reference)
+
+
+@recorded("zone.propose_closing")
+def propose_closing(zone: Zone, *, by: User, reason: str) -> Countersign:
+    """The first of the two persons. Nothing changes yet: whoever must stop everything now suspends the zone."""
+    row = _ending(zone, "close", by=by, reason=reason)
+    if row.status == S.DRAFT:
+        raise WrongState(_("Un brouillon se ferme seul : rien n'y est encore ouvert."))
+    if pending_closing(row) is not None:
+        raise WrongState(_("La fermeture est déjà proposée : une deuxième personne doit contresigner."))
+    return countersign(CLOSE_ACT, row.reference, by=by, reason=reason)
 
 
 @recorded("zone.close")
 def close_zone(zone: Zone, *, by: User, reason: str) -> Zone:
-    """Close for good. Access ends at once."""
-    return _end(zone, "close", by=by, reason=reason)
+    """Close for good, as the second person; access ends at once. A draft, where nothing runs, needs only one."""
+    row = _ending(zone, "close", by=by, reason=reason)
+    if row.status == S.DRAFT:
+        return _end(row, "close", at=clock.now())
+    if pending_closing(row) is None:
+        raise WrongState(_("Personne n'a encore proposé la fermeture. Proposez-la ; une autre personne contresignera."))
+    signed = countersign(CLOSE_ACT, row.reference, by=by, reason=reason)
+    return _end(row, "close", at=signed.second_at)
 
 
 # People
@@ -238,6 +265,42 @@ def add_service(
     )
     describe(obj=service, detail={"name": name, "from": participation_from, "until": participation_until})
     return service
+
+
+@recorded("service.amend")
+def amend_service(service: Service, *, by: User, **said) -> Service:
+    """Correct a service, or end its participation by an earlier last day. Raises BadInput.
+
+    Whoever shortens it ends what the service hosts: access is judged on these dates each time."""
+    row = _place(service.zone, by=by)
+    kept = row.services.select_for_update().get(pk=service.pk)
+    if said["participation_until"] < said["participation_from"]:
+        raise BadInput(_("Le dernier jour vient avant le premier. Échangez-les."))
+    if row.services.filter(name=said["name"]).exclude(pk=kept.pk).exists():
+        raise BadInput(_("Un service porte déjà ce nom dans la zone. Choisissez-en un autre."))
+    changed = {name: value for name, value in said.items() if getattr(kept, name) != value}
+    describe(obj=kept, detail={"name": kept.name, **changed})
+    shorter = said["participation_until"] < kept.participation_until
+    for name, value in changed.items():
+        setattr(kept, name, value)
+    kept.save(update_fields=sorted(changed) or None)
+    if shorter:
+        raise_epoch(("service", str(kept.pk)))
+    return kept
+
+
+@recorded("service.remove")
+def remove_service(service: Service, *, by: User) -> None:
+    """Take back a service that was added by mistake. One that holds data or a site is ended by its dates instead."""
+    row = _place(service.zone, by=by)
+    kept = row.services.select_for_update().get(pk=service.pk)
+    describe(obj=kept, detail={"name": kept.name})
+    if kept.datasets.exists() or kept.sites.exists():
+        raise WrongState(
+            _("Des données ou des sites dépendent de « %(name)s ». Avancez plutôt son dernier jour.")
+            % {"name": kept.name}
+        )
+    kept.delete()
 
 
 @recorded("site.add")
@@ -313,6 +376,68 @@ def create_dataset(
     return dataset
 
 
+@recorded("dataset.link")
+def link_dataset(
+    zone: Zone, *, by: User, title: str, summary: str, domains: list[str], is_personal: bool, open_url: str,
+    origin: str, licence: str, period: str = "",
+) -> Dataset:  # fmt: skip
+    """List data that are already open elsewhere, at once and by their link: no version, no offer, no convention."""
+    row = _locked(zone)
+    describe(zone=row.reference, org=row.operator, detail={"title": title, "url": open_url})
+    permissions.require(by, "create_dataset", row)
+    if row.status not in (S.OPEN, S.SUSPENDED):
+        raise WrongState(_("La zone n'est pas ouverte : ouvrez-la d'abord, à deux personnes."))
+    _check_link(open_url, origin, licence)
+    dataset = Dataset.objects.create(
+        zone=row, holder=row.operator, slug=free_slug(Dataset, title, otherwise="jeu"), title=title, summary=summary,
+        domains=domains, is_personal=is_personal, open_url=open_url, origin=origin, licence=licence, period=period,
+        status=Dataset.Status.PUBLISHED, published_at=clock.now(),
+    )  # fmt: skip
+    describe(obj=dataset)
+    return dataset
+
+
+def _check_link(open_url: str, origin: str, licence: str) -> None:
+    if not open_url.startswith("https://"):
+        raise BadInput(_("L'adresse doit commencer par https:// : celle de la page où les données se prennent."))
+    if not origin.strip() or not licence.strip():
+        raise BadInput(_("Dites qui produit ces données et sous quelle licence."))
+
+
+@recorded("dataset.amend")
+def amend_dataset(dataset: Dataset, *, by: User, **said) -> Dataset:
+    """Correct the words of a draft, or the line of data that are open elsewhere."""
+    row = _locked_dataset(dataset)
+    describe(obj=row, zone=row.zone.reference, org=row.zone.operator)
+    permissions.require(by, "create_dataset", row.zone)
+    if row.status != Dataset.Status.DRAFT and not (row.is_open_elsewhere and row.status == Dataset.Status.PUBLISHED):
+        raise WrongState(_("Un jeu publié ne se corrige plus : des offres et des conventions citent sa fiche."))
+    if row.is_open_elsewhere:
+        _check_link(said.get("open_url", row.open_url), said["origin"], said["licence"])
+    changed = {name: value for name, value in said.items() if getattr(row, name) != value}
+    for name, value in changed.items():
+        setattr(row, name, value)
+    row.save(update_fields=sorted(changed) or None)
+    describe(detail={"changed": sorted(changed)})
+    return row
+
+
+@recorded("dataset.withdraw")
+def withdraw_dataset(dataset: Dataset, *, by: User, reason: str) -> Dataset:
+    """Take a dataset off the catalogue, for good. Every access to it ends: the gate reads this state."""
+    row = _locked_dataset(dataset)
+    describe(obj=row, zone=row.zone.reference, org=row.zone.operator, detail={"reason": reason})
+    permissions.require(by, "publish_dataset", row.zone)
+    if not reason.strip():
+        raise BadInput(_("Écrivez le motif : il figure au journal."))
+    if row.status == Dataset.Status.WITHDRAWN:
+        raise WrongState(_("Ce jeu est déjà %(state)s.") % {"state": row.get_status_display()})
+    row.status = Dataset.Status.WITHDRAWN
+    row.save(update_fields=["status"])
+    raise_epoch(("dataset", str(row.pk)))
+    return row
+
+
 def _locked_dataset(dataset: Dataset) -> Dataset:
     return Dataset.objects.select_for_update(of=("self",)).select_related("zone__operator").get(pk=dataset.pk)
 
@@ -330,6 +455,8 @@ def add_version(dataset: Dataset, *, by: User, sealed: Sealed, reading: Reading)
         detail={"file": sealed.file_name, "sha256": sealed.sha256, "size": sealed.size, "reading": reading.as_json()},
     )
     permissions.require(by, "add_version", row.zone)
+    if row.is_open_elsewhere:
+        raise WrongState(_("Ces données sont ouvertes ailleurs : elles y restent, rien ne s'envoie ici."))
     if row.status == Dataset.Status.WITHDRAWN:
         raise WrongState(_("Ce jeu est retiré : il ne reçoit plus de version."))
     twin = row.versions.filter(sha256=sealed.sha256).exclude(status=DatasetVersion.Status.REFUSED).first()

@@ -15,6 +15,7 @@ class CatalogueEntry(serializers.ModelSerializer):
     """What anybody may know of a dataset."""
 
     url = serializers.SerializerMethodField()
+    access = serializers.SerializerMethodField(help_text="today, notice, open (elsewhere: open_url) or none")
     zone = serializers.SerializerMethodField()
     holder = serializers.CharField(source="holder.name")
     service = serializers.CharField(source="service.name", default=None)
@@ -23,11 +24,14 @@ class CatalogueEntry(serializers.ModelSerializer):
         model = Dataset
         fields = [
             "slug", "title", "summary", "domains", "is_personal", "period", "origin", "licence", "published_at",
-            "holder", "service", "zone", "url",
+            "access", "open_url", "holder", "service", "zone", "url",
         ]  # fmt: skip
 
     def get_url(self, dataset: Dataset) -> str:
         return settings.SITE_URL + dataset.get_absolute_url()
+
+    def get_access(self, dataset: Dataset) -> str:
+        return catalogue.access_of(dataset)
 
     def get_zone(self, dataset: Dataset) -> dict:
         zone = dataset.zone
@@ -44,13 +48,12 @@ class CatalogueEntry(serializers.ModelSerializer):
 
 @extend_schema(summary="Catalogue des jeux de données publiés", auth=[])
 class Catalogue(generics.ListAPIView):
-    """Paginated, public. Takes the same `q`, `domain`, `kind`, `personal` as the page; an unknown value is ignored."""
+    """Paginated, public. Takes the same `q`, `domain`, `kind`, `personal`, `access` as the page; an unknown value is
+    ignored."""
 
     permission_classes = [permissions.AllowAny]
     authentication_classes: ClassVar[list] = []
     serializer_class = CatalogueEntry
 
     def get_queryset(self):
-        form = CatalogueForm(self.request.query_params)
-        form.is_valid()
-        return catalogue.search(**{name: form.cleaned_data.get(name, "") for name in form.fields})
+        return catalogue.search(CatalogueForm(self.request.query_params).asked())

@@ -1,23 +1,166 @@
-"""The public catalogue: what datasets exist, never a row of them."""
+"""The public catalogue: what datasets exist, never a row of them; what is left to choose, counted in one query."""
 
-from django.db.models import Q, QuerySet
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
+from django.core.paginator import Paginator
+from django.db.models import BooleanField, Count, Exists, ExpressionWrapper, Q, QuerySet, Value
+from django.utils.functional import cached_property
+from django.utils.translation import gettext_lazy as _l
+
+from broker import clock
 from zones import geography
-from zones.models import Dataset
+from zones.models import Dataset, Zone
 
-SHORTEST = 2  # signs
+SHORTEST = 2  # signs of a word
+MOST_WORDS = 6  # of a search; the others are ignored
+ACCESS = {
+    "today": _l("accès le jour même"),
+    "notice": _l("accès après préavis aux personnes"),
+    "open": _l("déjà ouvertes ailleurs"),
+    "none": _l("sans offre pour l'instant"),
+}
+
+Condition = Exists | Q | ExpressionWrapper
 
 
-def search(*, q: str = "", domain: str = "", kind: str = "", personal: str = "") -> QuerySet[Dataset]:
-    """The published datasets, latest first, whose texts hold every word of `q`, accents and case aside."""
-    found = Dataset.objects.public().select_related("zone", "zone__operator", "holder", "service")
-    for word in geography.plain(q).split():
-        if len(word) >= SHORTEST:
-            found = found.filter(Q(search_text__contains=word) | Q(zone__search_text__contains=word))
-    if domain:
-        found = found.filter(domains__contains=[domain])
-    if kind:
-        found = found.filter(zone__kind=kind)
-    if personal in ("yes", "no"):
-        found = found.filter(is_personal=personal == "yes")
-    return found.order_by("-published_at", "-pk")
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """Two conditions on a dataset: an offer of it can be taken up; one of these gives access the same day."""
+
+    at_all: Any
+    today: Any
+
+
+def _nothing(now: datetime) -> Offered:
+    never = ExpressionWrapper(Value(False), output_field=BooleanField())
+    return Offered(never, never)
+
+
+_offered: Callable[[datetime], Offered] = _nothing
+
+
+def read_offers_by(conditions: Callable[[datetime], Offered]) -> None:
+    """The room that keeps offers says, once and at start, how a dataset's are read: facts come from there as values."""
+    global _offered
+    _offered = conditions
+
+
+def access_of(dataset) -> str:
+    """A key of ACCESS for a row of `found`."""
+    if dataset.open_url:
+        return "open"
+    if not dataset.offered:
+        return "none"
+    return "today" if dataset.offered_today else "notice"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a person looks for. An empty word asks nothing."""
+
+    q: str = ""
+    domain: str = ""
+    kind: str = ""
+    personal: str = ""
+    access: str = ""
+
+    def admits(self, group: dict[str, Any], *, but: str = "") -> bool:
+        """Whether datasets of `group` pass every filter, the one named `but` aside."""
+        return (
+            (but == "domain" or not self.domain or self.domain in group["domains"])
+            and (but == "kind" or not self.kind or self.kind == group["zone__kind"])
+            and (but == "personal" or not self.personal or (self.personal == "yes") == group["is_personal"])
+            and (but == "access" or not self.access or self.access == group["access"])
+        )
+
+
+def _with_words(q: str) -> QuerySet[Dataset]:
+    """The public datasets whose texts, or whose zone's, hold every word of `q`, accents and case aside."""
+    found = Dataset.objects.public()
+    words = [word for word in geography.plain(q).split() if len(word) >= SHORTEST][:MOST_WORDS]
+    if not words:
+        return found
+    # The zones first: an OR over two tables would keep the index of texts from being used.
+    any_word = Q()
+    for word in words:
+        any_word |= Q(search_text__contains=word)
+    zones = list(Zone.objects.public().filter(any_word).values_list("pk", "search_text"))
+    for word in words:
+        found = found.filter(Q(search_text__contains=word) | Q(zone__in=[pk for pk, text in zones if word in text]))
+    return found
+
+
+def _with_offers(found: QuerySet[Dataset]) -> QuerySet[Dataset]:
+    offered = _offered(clock.now())
+    return found.annotate(offered=offered.at_all, offered_today=offered.today)
+
+
+def search(asked: Asked) -> QuerySet[Dataset]:
+    """What is found, latest first, each with `offered` and `offered_today`."""
+    found = _with_offers(_with_words(asked.q))
+    if asked.domain:
+        found = found.filter(domains__contains=[asked.domain])
+    if asked.kind:
+        found = found.filter(zone__kind=asked.kind)
+    if asked.personal:
+        found = found.filter(is_personal=asked.personal == "yes")
+    if asked.access == "open":
+        found = found.exclude(open_url="")
+    elif asked.access:
+        found = found.filter(open_url="", offered=asked.access != "none")
+        if asked.access != "none":
+            found = found.filter(offered_today=asked.access == "today")
+    return found.select_related("zone", "zone__operator", "holder", "service").order_by("-published_at", "-pk")
+
+
+@dataclass(frozen=True, slots=True)
+class Facets:
+    """How many datasets each value of each filter would leave, the other filters kept."""
+
+    total: int
+    counts: dict[str, Counter[str]] = field(default_factory=dict)
+
+
+def facets(asked: Asked) -> Facets:
+    """One query: the datasets that hold the words, grouped by what the filters read; the rest is addition."""
+    groups = (
+        _with_offers(_with_words(asked.q))
+        .annotate(elsewhere=ExpressionWrapper(~Q(open_url=""), output_field=BooleanField()))
+        .order_by()
+        .values("domains", "zone__kind", "is_personal", "elsewhere", "offered", "offered_today")
+        .annotate(n=Count("pk"))
+    )
+    total, counts = 0, {name: Counter() for name in ("domain", "kind", "personal", "access")}
+    for group in groups:
+        group["access"] = (
+            "open" if group["elsewhere"] else ("today" if group["offered_today"] else "notice")
+            if group["offered"] else "none"
+        )  # fmt: skip
+        total += group["n"] * asked.admits(group)
+        for name, values in _values(group).items():
+            if asked.admits(group, but=name):
+                counts[name].update(dict.fromkeys(values, group["n"]))
+    return Facets(total, counts)
+
+
+def _values(group: dict[str, Any]) -> dict[str, Iterable[str]]:
+    return {
+        "domain": group["domains"], "kind": [group["zone__kind"]],
+        "personal": ["yes" if group["is_personal"] else "no"], "access": [group["access"]],
+    }  # fmt: skip
+
+
+class CountedPaginator(Paginator):
+    """Pages of rows that were counted already."""
+
+    def __init__(self, rows, size: int, *, total: int):
+        super().__init__(rows, size)
+        self._total = total
+
+    @cached_property
+    def count(self) -> int:
+        return self._total

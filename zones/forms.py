@@ -10,7 +10,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _l
 
 from zones import geography, rules
-from zones.models import Domain, Sensor, Service, Site, Zone
+from zones.catalogue import ACCESS, Asked
+from zones.models import Dataset, Domain, Sensor, Service, Site, Zone
 from zones.reading import DELIMITERS, ENCODINGS, Reading
 
 
@@ -268,6 +269,62 @@ class DatasetForm(forms.Form):
         cast(forms.ModelChoiceField, self.fields["service"]).queryset = zone.services.all()
 
 
+class DatasetWordsForm(DatasetForm):
+    """The words of a draft, corrected. Who holds the data is said once, when the dataset is made."""
+
+    def __init__(self, *args, dataset: Dataset, **options):
+        initial = {name: getattr(dataset, name) for name in KEPT_WORDS}
+        initial["is_personal"] = "yes" if dataset.is_personal else "no"
+        super().__init__(*args, zone=dataset.zone, initial=initial, **options)
+        self.fields = {name: field for name, field in self.fields.items() if name in KEPT_WORDS}
+
+
+KEPT_WORDS = ("title", "summary", "domains", "is_personal", "service", "period", "origin", "licence")
+
+
+class LinkForm(forms.Form):
+    """Data that are already open elsewhere: where, by whom, under which licence. Nothing is sent here."""
+
+    title = forms.CharField(label=_l("Titre"), max_length=200)
+    summary = forms.CharField(
+        label=_l("En quelques mots"),
+        widget=forms.Textarea(attrs={"rows": 4}),
+        help_text=_l("Ce que contient une ligne, et ce qu'elle apprend sur cette zone."),
+    )
+    open_url = forms.URLField(
+        label=_l("Adresse de la page où elles se prennent"),
+        max_length=500,
+        assume_scheme="https",
+        help_text=_l("Celle de la fiche du producteur ou de data.gouv.fr, en https://."),
+        widget=forms.URLInput(attrs={"spellcheck": "false"}),
+    )
+    origin = forms.CharField(label=_l("Producteur"), max_length=300, help_text=_l("Par exemple : DREES, ministère."))
+    licence = forms.CharField(
+        label=_l("Licence"), max_length=200, help_text=_l("Par exemple : Licence Ouverte 2.0 (Etalab).")
+    )
+    domains = forms.MultipleChoiceField(
+        label=_l("Domaines de données"), choices=Domain.choices, widget=forms.CheckboxSelectMultiple
+    )
+    is_personal = forms.TypedChoiceField(
+        label=_l("Les lignes concernent-elles des personnes ?"),
+        choices=[("yes", _l("Oui, même sans leur nom")), ("no", _l("Non, aucune"))],
+        coerce=lambda value: value == "yes",
+        widget=forms.RadioSelect,
+    )
+    period = forms.CharField(label=_l("Période couverte"), max_length=100, required=False)
+
+    def __init__(self, *args, dataset: Dataset | None = None, **options):
+        if dataset is not None:
+            options["initial"] = {name: getattr(dataset, name) for name in self.base_fields}
+            options["initial"]["is_personal"] = "yes" if dataset.is_personal else "no"
+        super().__init__(*args, **options)
+
+    def clean_open_url(self) -> str:
+        if not self.cleaned_data["open_url"].startswith("https://"):
+            raise forms.ValidationError(_("L'adresse doit commencer par https://."))
+        return self.cleaned_data["open_url"]
+
+
 DELIMITER_NAMES = {",": _l("virgule"), ";": _l("point-virgule"), "\t": _l("tabulation"), "|": _l("barre verticale")}
 ENCODING_NAMES = {
     "utf-8": "UTF-8",
@@ -322,15 +379,18 @@ class UploadForm(forms.Form):
 
 
 class CatalogueForm(forms.Form):
+    """What the catalogue is asked; a value nobody offers asks nothing."""
+
     q = forms.CharField(label=_l("Chercher"), required=False, max_length=100)
-    domain = forms.ChoiceField(
-        label=_l("Domaine"), required=False, choices=[("", _l("tous les domaines")), *Domain.choices]
-    )
-    kind = forms.ChoiceField(
-        label=_l("Nature de zone"), required=False, choices=[("", _l("toutes les zones")), *Zone.Kind.choices]
-    )
+    access = forms.ChoiceField(label=_l("Accès"), required=False, choices=list(ACCESS.items()))
+    kind = forms.ChoiceField(label=_l("Nature de zone"), required=False, choices=Zone.Kind.choices)
+    domain = forms.ChoiceField(label=_l("Domaine"), required=False, choices=Domain.choices)
     personal = forms.ChoiceField(
-        label=_l("Données personnelles"),
+        label=_l("Personnes"),
         required=False,
-        choices=[("", _l("avec ou sans")), ("no", _l("sans")), ("yes", _l("avec"))],
+        choices=[("no", _l("aucune personne")), ("yes", _l("données personnelles"))],
     )
+
+    def asked(self) -> Asked:
+        self.is_valid()
+        return Asked(**{name: self.cleaned_data.get(name, "") for name in self.fields})

@@ -156,18 +156,28 @@ def test_whoever_holds_no_role_opens_nothing(claire, hugo):
         actions.propose_opening(zone, by=hugo)
 
 
+def closed(zone, *, by, reason):
+    """Closed by two: `by` first, then another person of the operator."""
+    actions.propose_closing(zone, by=by, reason=reason)
+    second = factories.user(organisation=zone.operator)
+    grants.give(second, "zones.operate", zone, by=by)
+    return actions.close_zone(zone, by=second, reason=reason)
+
+
 @pytest.mark.parametrize("state", Zone.Status.values)
 @pytest.mark.parametrize("act", ["open", "suspend", "close"])
 def test_every_act_in_every_state(claire, hugo, state, act):
     zone = opened(claire, hugo)
     if state in ("suspended", "closed"):
-        zone = {"suspended": actions.suspend_zone, "closed": actions.close_zone}[state](zone, by=claire, reason="essai")
+        zone = {"suspended": actions.suspend_zone, "closed": closed}[state](zone, by=claire, reason="essai")
     if state == "draft":
         zone = ready(claire)
     verbs = {
         "open": lambda: actions.propose_opening(zone, by=claire),
         "suspend": lambda: actions.suspend_zone(zone, by=claire, reason="essai"),
-        "close": lambda: actions.close_zone(zone, by=claire, reason="essai"),
+        "close": lambda: (actions.close_zone if state == "draft" else actions.propose_closing)(
+            zone, by=claire, reason="essai"
+        ),
     }
 
     if (Zone.Status(state), act) in actions.NEXT:
@@ -297,9 +307,29 @@ def test_a_countersign_of_another_zone_opens_nothing(claire):
         Zone.objects.filter(pk=zone.pk).update(status="open", opened_at=other.second_at)
 
 
+def test_one_person_does_not_close_a_zone_alone(claire, hugo):
+    zone = opened(claire, hugo)
+
+    with pytest.raises(WrongState):
+        actions.close_zone(zone, by=claire, reason="seule")
+    actions.propose_closing(zone, by=claire, reason="fin du programme")
+    with pytest.raises(NotAllowed):
+        actions.close_zone(zone, by=claire, reason="encore elle")
+
+    assert Zone.objects.get(pk=zone.pk).status == "open", "nothing ends before the second person"
+    gone = actions.close_zone(zone, by=hugo, reason="d'accord")
+    assert (gone.status, gone.closed_at) == ("closed", actions.Countersign.objects.get(act="zone.close").second_at)
+
+
+def test_a_draft_is_dropped_by_one_person(claire):
+    zone = ready(claire)
+
+    assert actions.close_zone(zone, by=claire, reason="doublon").status == "closed"
+
+
 def test_a_closed_zone_stays_closed(claire, hugo):
     zone = opened(claire, hugo)
-    actions.close_zone(zone, by=claire, reason="fin du programme")
+    closed(zone, by=claire, reason="fin du programme")
 
     with pytest.raises(DatabaseError), transaction.atomic():
         Zone.objects.filter(pk=zone.pk).update(status="draft")

@@ -24,6 +24,26 @@ ATTACKS = [
     ("UPDATE zones_column SET role = '', confirmed_at = NULL, confirmed_by_id = NULL", "column_keeps_a_role"),
     ("DELETE FROM zones_column", "column_keeps_a_role"),
     ("UPDATE zones_column SET role = 'subject_key'", "column_one_subject_key"),
+    ("UPDATE zones_zone SET status = 'closed' WHERE status = 'open'", "zone_closed_by_two"),
+    ("UPDATE zones_zone SET status = 'closed', closed_at = now() WHERE status = 'open'", "zone_closed_by_two"),
+    ("UPDATE zones_dataset SET open_url = 'http://x' WHERE open_url <> ''", "dataset_open_has_link_origin_licence"),
+    ("UPDATE zones_dataset SET licence = '' WHERE open_url <> ''", "dataset_open_has_link_origin_licence"),
+    ("UPDATE zones_dataset SET open_url = '' WHERE open_url <> ''", "dataset_open_elsewhere"),
+    ("UPDATE zones_dataset SET open_url = 'https://x' WHERE open_url = ''", "dataset_open_"),
+    (
+        "UPDATE zones_datasetversion SET dataset_id = (SELECT id FROM zones_dataset WHERE open_url <> '')",
+        "version",
+    ),
+    (
+        "UPDATE zones_column SET dataset_id = (SELECT id FROM zones_dataset WHERE open_url <> '')",
+        "dataset_open_elsewhere",
+    ),
+    (
+        "INSERT INTO consent_offer SELECT (jsonb_populate_record(o, jsonb_build_object('id', 999999, 'status', "
+        "'draft', 'dataset_id', "
+        "(SELECT id FROM zones_dataset WHERE open_url <> '')))).* FROM consent_offer o LIMIT 1",
+        "dataset_open_elsewhere",
+    ),
 ]
 
 
@@ -34,6 +54,8 @@ def test_the_database_refuses_what_must_never_be(fresh_database, django_db_block
         factories.dataset(dataset.zone, status="draft", columns=[("a", "text", "measure", "")])
         draft = factories.dataset(dataset.zone, status="draft", columns=[])
         factories.zone(status="draft")
+        factories.linked_dataset(dataset.zone)
+        factories.offer(dataset)
         assert not draft.columns.exists()
 
         for attack, guard in ATTACKS:

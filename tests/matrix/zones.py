@@ -27,6 +27,8 @@ ROUTES = {
     "POST zone-close": only(403, operator=422),
     "service-create": only(403, **KEEPERS),
     "POST service-create": only(403, **UNREADY),
+    "service-edit": only(403, **KEEPERS),
+    "POST service-edit": only(403, **UNREADY),
     "site-create": only(403, **KEEPERS),
     "POST site-create": only(403, **UNREADY),
     "sensor-create": only(403, **KEEPERS),
@@ -38,6 +40,13 @@ ROUTES = {
     "version-detail": only(403, **HOUSE),
     "column-roles": only(403, **HOUSE),
     "POST column-roles": only(403, operator=403, steward=302, dpo=403),
+    "dataset-link": only(403, **KEEPERS),
+    "POST dataset-link": only(403, **UNREADY),
+    # A published dataset keeps its words: the form shows them, the verb says no to a valid one.
+    "dataset-edit": only(403, **KEEPERS),
+    "POST dataset-edit": only(403, **UNREADY),
+    "dataset-withdraw": only(403, **KEEPERS),
+    "POST dataset-withdraw": only(403, **UNREADY),
     "dataset-publish": only(403, **KEEPERS),
     "POST dataset-publish": only(403, operator=409, steward=409),
 }

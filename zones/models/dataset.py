@@ -71,6 +71,7 @@ class Dataset(models.Model):
     period = models.CharField("période couverte", max_length=100, blank=True)
     # Why no row is a minor's, where no column tells an age (G28): contract holders, drivers, events without a person.
     no_minors_because = models.CharField("pourquoi aucune ligne n'est celle d'un mineur", max_length=200, blank=True)
+    open_url = models.URLField("adresse où elles sont déjà ouvertes", max_length=500, blank=True)
     published_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=clock.now, editable=False)
     search_text = models.GeneratedField(
@@ -83,13 +84,27 @@ class Dataset(models.Model):
 
     class Meta:
         ordering = ["title", "pk"]
-        indexes = [GinIndex(fields=["search_text"], opclasses=["gin_trgm_ops"], name="dataset_search")]
+        indexes = [
+            GinIndex(fields=["search_text"], opclasses=["gin_trgm_ops"], name="dataset_search"),
+            models.Index(fields=["-published_at", "-id"], condition=Q(status="published"), name="dataset_latest_first"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(open_url="") | (Q(open_url__startswith="https://") & ~Q(origin="") & ~Q(licence="")),
+                name="dataset_open_has_link_origin_licence",
+            )
+        ]
 
     def __str__(self):
         return self.title
 
     def get_absolute_url(self):
         return reverse("dataset-detail", args=[self.slug])
+
+    @property
+    def is_open_elsewhere(self) -> bool:
+        """Listed with a link alone: no version, no offer, no convention (guards of 0007)."""
+        return bool(self.open_url)
 
     @property
     def domain_labels(self) -> list[str]:

@@ -79,6 +79,7 @@ class Zone(models.Model):
     general_information_on = models.DateField("information générale des personnes, publiée le", null=True, blank=True)
     frame_adopted_on = models.DateField("convention type adoptée le", null=True, blank=True)
     opened_at = models.DateTimeField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=clock.now, editable=False)
     search_text = models.GeneratedField(
         expression=Plain(Concat("name", Value(" "), "description", output_field=models.TextField())),

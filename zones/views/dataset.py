@@ -1,11 +1,12 @@
 """Pages of datasets and their versions, the upload that seals as it reads, the roles of columns, the publication."""
 
-from typing import Any
+from typing import Any, cast
+from urllib.parse import urlencode
 
+from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
-from django.core.paginator import Paginator
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _l
@@ -15,7 +16,17 @@ from django.views.decorators.http import require_GET, require_http_methods
 from broker.errors import BadInput, WrongState
 from broker.middleware import takes
 from zones import actions, catalogue, drawing, permissions, sealing
-from zones.forms import DELIMITER_NAMES, ENCODING_NAMES, CatalogueForm, DatasetForm, UploadForm
+from zones.catalogue import Asked
+from zones.forms import (
+    DELIMITER_NAMES,
+    ENCODING_NAMES,
+    CatalogueForm,
+    DatasetForm,
+    DatasetWordsForm,
+    LinkForm,
+    ReasonForm,
+    UploadForm,
+)
 from zones.models import ColumnRole, Dataset, DatasetVersion, SensitiveClass
 from zones.reading import Reading
 from zones.views.zone import PAGE, own_zone_or_404
@@ -51,14 +62,59 @@ def own_dataset_or_404(request, slug: str, act: str) -> Dataset:
     return dataset
 
 
+ACCESS_TONES = {"today": "ok", "notice": "wait", "open": "ok", "none": "quiet"}
+
+
 @login_not_required
 @require_GET
 def catalogue_page(request):
     form = CatalogueForm(request.GET)
-    form.is_valid()
-    asked = {name: form.cleaned_data.get(name, "") for name in form.fields}
-    page = Paginator(catalogue.search(**asked), PAGE).get_page(request.GET.get("page"))
-    return render(request, "zones/catalogue.html", {"form": form, "page": page, "filtered": any(asked.values())})
+    asked = form.asked()
+    facets = catalogue.facets(asked)
+    pages = catalogue.CountedPaginator(catalogue.search(asked), PAGE, total=facets.total)
+    page = pages.get_page(request.GET.get("page"))
+    for dataset in page:
+        dataset.access = catalogue.access_of(dataset)
+        dataset.access_words, dataset.access_tone = catalogue.ACCESS[dataset.access], ACCESS_TONES[dataset.access]
+    context = {
+        "form": form, "page": page, "asked": asked, "filters": _filters(form, asked, facets),
+        "chips": _chips(form, asked),
+    }  # fmt: skip
+    return render(request, "zones/catalogue.html", context)
+
+
+def _address(form: CatalogueForm, asked: Asked, **change: str) -> str:
+    """The catalogue's query with one filter changed: the first page of what it finds."""
+    said = {name: change.get(name, getattr(asked, name)) for name in form.fields}
+    return "?" + urlencode({name: value for name, value in said.items() if value})
+
+
+def _filters(form: CatalogueForm, asked: Asked, facets: catalogue.Facets) -> list[dict[str, Any]]:
+    """The values of each filter that would leave something, with how many, and the address that asks for them."""
+    rows = []
+    for name, counts in facets.counts.items():
+        chosen = getattr(asked, name)
+        values = [
+            {
+                "label": label, "count": counts[value], "is_chosen": value == chosen,
+                "address": _address(form, asked, **{name: "" if value == chosen else value}),
+            }
+            for value, label in cast(forms.ChoiceField, form.fields[name]).choices
+            if counts[value] or value == chosen
+        ]  # fmt: skip
+        rows.append({"label": form.fields[name].label, "values": values})
+    order = list(form.fields)
+    labels = {form.fields[name].label: order.index(name) for name in facets.counts}
+    return sorted((row for row in rows if row["values"]), key=lambda row: labels[row["label"]])
+
+
+def _chips(form: CatalogueForm, asked: Asked) -> list[dict[str, Any]]:
+    """What was asked, each with the address that no longer asks it."""
+    chips = [{"label": f"« {asked.q} »", "address": _address(form, asked, q="")}] if asked.q else []
+    for name, choices in ((n, f.choices) for n, f in form.fields.items() if isinstance(f, forms.ChoiceField)):
+        if chosen := getattr(asked, name):
+            chips.append({"label": dict(choices)[chosen], "address": _address(form, asked, **{name: ""})})
+    return chips
 
 
 @require_http_methods(["GET", "POST"])
@@ -75,6 +131,57 @@ def dataset_create(request, slug):
         {"zone": zone, "form": form, "title": _("Ajouter un jeu de données")},
         status=422 if form.is_bound else 200,
     )
+
+
+@require_http_methods(["GET", "POST"])
+def dataset_link(request, slug):
+    """List data that are already open elsewhere: public at once, since there is nothing to examine."""
+    zone = own_zone_or_404(request, slug, "create_dataset")
+    form = LinkForm(request.POST or None)
+    if form.is_valid():
+        dataset = actions.link_dataset(zone, by=request.user, **form.cleaned_data)
+        messages.success(request, _("Données signalées : elles paraissent au catalogue, avec leur lien."))
+        return redirect(dataset)
+    context = {
+        "zone": zone, "form": form, "title": _("Signaler des données déjà ouvertes"),
+        "note": _("Elles restent où elles sont : rien ne s'envoie ici, aucune convention n'est demandée."),
+        "submit": _("Signaler au catalogue"),
+    }  # fmt: skip
+    return render(request, "zones/place_form.html", context, status=422 if form.is_bound else 200)
+
+
+@require_http_methods(["GET", "POST"])
+def dataset_edit(request, slug):
+    """Correct the words of a draft, or the line of data that are open elsewhere."""
+    dataset = own_dataset_or_404(request, slug, "create_dataset")
+    form_class = LinkForm if dataset.is_open_elsewhere else DatasetWordsForm
+    form = form_class(request.POST or None, dataset=dataset)
+    if form.is_valid():
+        actions.amend_dataset(dataset, by=request.user, **form.cleaned_data)
+        messages.success(request, _("Fiche corrigée."))
+        return redirect(dataset)
+    context = {
+        "zone": dataset.zone, "form": form, "title": _("Corriger la fiche"), "submit": _("Enregistrer"),
+        "back": dataset.get_absolute_url(),
+    }  # fmt: skip
+    return render(request, "zones/place_form.html", context, status=422 if form.is_bound else 200)
+
+
+@require_http_methods(["GET", "POST"])
+def dataset_withdraw(request, slug):
+    dataset = own_dataset_or_404(request, slug, "publish_dataset")
+    form = ReasonForm(request.POST or None)
+    if form.is_valid():
+        actions.withdraw_dataset(dataset, by=request.user, **form.cleaned_data)
+        messages.success(request, _("Jeu retiré du catalogue."))
+        return redirect(dataset.zone)
+    context = {
+        "zone": dataset.zone, "form": form, "title": _("Retirer « %(title)s »") % {"title": dataset.title},
+        "note": _("Ce lien quitte le catalogue.") if dataset.is_open_elsewhere
+        else _("Le jeu quitte le catalogue pour de bon, et tout accès à ses lignes cesse aussitôt."),
+        "submit": _("Retirer du catalogue"), "danger": True, "back": dataset.get_absolute_url(),
+    }  # fmt: skip
+    return render(request, "zones/place_form.html", context, status=422 if form.is_bound else 200)
 
 
 def _columns(dataset: Dataset, rows: int | None) -> list[Any]:
@@ -137,6 +244,8 @@ def version_upload(request, slug):
     dataset = own_dataset_or_404(request, slug, "add_version")
     if dataset.status == Dataset.Status.WITHDRAWN:
         raise WrongState(_("Ce jeu est retiré : il ne reçoit plus de version."))
+    if dataset.is_open_elsewhere:
+        raise WrongState(_("Ces données sont ouvertes ailleurs : elles y restent, rien ne s'envoie ici."))
     recipient = sealing.recipient_of(dataset.zone)
     handler = None
     if request.method == "POST":

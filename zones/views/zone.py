@@ -174,30 +174,39 @@ def zone_open(request, slug):
     return redirect(zone)
 
 
-def _end(request, slug, act, verb, title, told):
-    zone = own_zone_or_404(request, slug, f"{act}_zone")
-    form = ReasonForm(request.POST or None)
-    if form.is_valid():
-        verb(zone, by=request.user, **form.cleaned_data)
-        messages.success(request, told)
-        return redirect("zone-list" if act == "close" else zone)
-    return render(
-        request,
-        "zones/zone_end.html",
-        {"zone": zone, "form": form, "title": title, "act": act},
-        status=422 if form.is_bound else 200,
-    )
-
-
 @require_http_methods(["GET", "POST"])
 def zone_suspend(request, slug):
-    told = _("La zone est suspendue : plus aucun accès à ses données.")
-    return _end(request, slug, "suspend", actions.suspend_zone, _("Suspendre la zone"), told)
+    zone = own_zone_or_404(request, slug, "suspend_zone")
+    form = ReasonForm(request.POST or None)
+    if form.is_valid():
+        actions.suspend_zone(zone, by=request.user, **form.cleaned_data)
+        messages.success(request, _("La zone est suspendue : plus aucun accès à ses données."))
+        return redirect(zone)
+    context = {"zone": zone, "form": form, "title": _("Suspendre la zone"), "act": "suspend"}
+    return render(request, "zones/zone_end.html", context, status=422 if form.is_bound else 200)
 
 
 @require_http_methods(["GET", "POST"])
 def zone_close(request, slug):
-    return _end(request, slug, "close", actions.close_zone, _("Fermer la zone"), _("La zone est fermée."))
+    """The first person proposes, the second closes for good; a draft is dropped by one."""
+    zone = own_zone_or_404(request, slug, "close_zone")
+    pending = actions.pending_closing(zone)
+    mine = pending is not None and pending.first_by_id == request.user.pk
+    form = ReasonForm(request.POST or None)
+    if form.is_valid() and not mine:
+        if pending is None and zone.status != Zone.Status.DRAFT:
+            actions.propose_closing(zone, by=request.user, **form.cleaned_data)
+            messages.success(request, _("Fermeture proposée. Une autre personne de l'opérateur doit contresigner."))
+            return redirect(zone)
+        actions.close_zone(zone, by=request.user, **form.cleaned_data)
+        messages.success(request, _("La zone est fermée."))
+        return redirect("zone-list")
+    title = (
+        _("Abandonner le brouillon") if zone.status == Zone.Status.DRAFT
+        else _("Contresigner la fermeture") if pending else _("Proposer la fermeture")
+    )  # fmt: skip
+    context = {"zone": zone, "form": form, "title": title, "act": "close", "pending": pending, "mine": mine}
+    return render(request, "zones/zone_end.html", context, status=422 if form.is_bound else 200)
 
 
 @require_http_methods(["GET", "POST"])
@@ -261,6 +270,33 @@ def service_create(request, slug):
         request, slug, lambda zone: ServiceForm(request.POST or None), actions.add_service,
         _("Ajouter un service d'accueil"), _("Service ajouté."),
     )  # fmt: skip
+
+
+@require_http_methods(["GET", "POST"])
+def service_edit(request, slug, pk):
+    """Correct a service or bring its last day forward; one added by mistake is removed."""
+    zone = own_zone_or_404(request, slug, "add_place")
+    service = get_object_or_404(zone.services, pk=pk)
+    if request.POST.get("act") == "remove":
+        actions.remove_service(service, by=request.user)
+        messages.success(request, _("Service enlevé."))
+        return redirect(zone)
+    form = ServiceForm(request.POST or None, instance=service)
+    if form.is_valid():
+        try:
+            actions.amend_service(service, by=request.user, **form.cleaned_data)
+        except BadInput as problem:
+            form.add_error(None, str(problem))
+        else:
+            messages.success(request, _("Service corrigé."))
+            return redirect(zone)
+    context = {
+        "zone": zone, "form": form, "title": _("Corriger « %(name)s »") % {"name": service.name},
+        "submit": _("Enregistrer"),
+        "note": _("Avancer le dernier jour met fin à ce que le service accueille ; ce jour est compris."),
+        "removable": not (service.datasets.exists() or service.sites.exists()),
+    }  # fmt: skip
+    return render(request, "zones/place_form.html", context, status=422 if form.is_bound else 200)
 
 
 @require_http_methods(["GET", "POST"])
