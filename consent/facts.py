@@ -22,7 +22,7 @@ from broker.accounts.models import MachineCredential, MachineOrder, Organisation
 from broker.audit.actor import of as actor_of
 from broker.epoch.actions import epoch_of, switches_on
 from broker.keys.models import DataKey
-from consent import gate, notice, terms
+from consent import consents, gate, notice, terms
 from consent.models import (
     Accreditation,
     Convention,
@@ -111,13 +111,20 @@ def case(
         ),
         oppositions_synced_at=row.oldest_sealed_request or now,
         environment=_environment(row.environment),
-        key=gate.KeyFacts(f"convention:{row.pk}") if row.has_key else None,
+        key=_key(row),
         quota=quota(row, action, by=by, object_ref=object_ref, first_byte=first_byte, now=now) if with_quota else None,
         measured=measured,
         release=release,
         agency=row.agency or NO_AGENCY,
         links=links(row.offer, row),
     )
+
+
+def _key(row: Any) -> gate.KeyFacts | None:
+    """The convention's key. The last signature makes it: before, none is missing."""
+    if row.has_key:
+        return gate.KeyFacts(f"convention:{row.pk}")
+    return gate.KeyFacts(ref="", is_to_be_made=True) if row.status == Convention.Status.SIGNING else None
 
 
 def prospective(
@@ -177,6 +184,8 @@ def prospective(
             service_ids=(dataset.service_id,) if dataset.service_id else (), period=None,
             columns=_approved(offer_columns), dpo_is_favourable=_dpo_is_favourable(offer.pk), minors_covered=False,
             minors_evidence=False, environment_klass=offer.environment_klass,
+            party_names=party_names(dataset, zone, organisation),
+            recipient_category=consents.category_of(organisation),
         ),
         zone=_zone(zone),
         dataset=_dataset(version) if version else None,
@@ -413,7 +422,15 @@ def _convention(row: Any, offer_columns: list[OfferColumn]) -> gate.ConventionFa
         minors_covered=row.minors_covered,
         minors_evidence=bool(row.offer.holder_basis.get("minors_evidence")),
         environment_klass=row.offer.environment_klass,
+        party_names=party_names(dataset, row.zone, row.organisation),
+        recipient_category=consents.category_of(row.organisation),
     )  # fmt: skip
+
+
+def party_names(dataset: Dataset, zone: Zone, experimenter: Organisation) -> tuple[tuple[str, str], ...]:
+    """Who each required party is, so that a missing signature names somebody to write to."""
+    bodies = {"operator": zone.operator, "experimenter": experimenter, "holder": dataset.holder}
+    return tuple((party, bodies[party].name) for party in required_parties(dataset, zone))
 
 
 def _approved(offer_columns: list[OfferColumn]) -> tuple[gate.ApprovedColumn, ...]:
@@ -451,6 +468,7 @@ def _dataset(version: DatasetVersion) -> gate.DatasetFacts:
         domain_labels=tuple(str(Domain(domain).label) for domain in dataset.domains),
         columns=tuple(gate.ColumnFacts(c.name, c.role, c.sensitive_class) for c in dataset.columns.all()),
         service=_service(dataset.service),
+        consent_required=dataset.consent_required,
     )
 
 

@@ -147,6 +147,8 @@ class ConventionFacts:
     minors_covered: bool
     minors_evidence: bool
     environment_klass: str
+    party_names: tuple[tuple[str, str], ...] = ()  # ("holder", "Réseau électrique du Drac")
+    recipient_category: str = ""  # what consents call the experimenter
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +189,7 @@ class DatasetFacts:
     domain_labels: tuple[str, ...]
     columns: tuple[ColumnFacts, ...]
     service: ServiceFacts | None
+    consent_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +262,8 @@ class ReleaseFacts:
     k_min: int | None
     receipts: tuple[ReceiptFacts, ...]
     manifest: Mapping[str, Any] = field(default_factory=dict)
+    # Somebody in it no longer consents to this use; None where the release does not rest on consent. Never how many.
+    unconsented_inside: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -464,8 +469,12 @@ def _columns(case: Case) -> tuple[str, ...]:
     return _need(columns or None, "les colonnes demandées", "the columns asked for")
 
 
-def k_threshold(domains, delivery_mode: str, rules: RuleSet) -> int:
-    """The smallest class of subjects allowed; the strictest domain wins. Source: legal-gate, section 7.2."""
+def k_threshold(domains, delivery_mode: str, rules: RuleSet, *, consented: bool = False) -> int:
+    """The smallest class of subjects allowed; the strictest domain wins. Source: legal-gate, section 7.2.
+
+    Load curves of those who consented stay at record level inside the environment: a class of one."""
+    if consented and delivery_mode == "environment" and domains and set(domains) <= K_ENERGY:
+        return 1
     wanted = [rules.parameters["k_other_personal"]]
     for domain in domains:
         if domain in HEALTH:
@@ -640,9 +649,15 @@ def signatures_complete(case: Case, rules: RuleSet) -> Verdict:
     }
     missing = [party for party in convention.required_parties if party not in signed]
     if missing:
-        fr, en = zip(*(PARTIES[party] for party in missing), strict=True)
+        fr, en = zip(*(_party(party, dict(convention.party_names)) for party in missing), strict=True)
         return _refuse(missing=(", ".join(fr), ", ".join(en)))
     return MET
+
+
+def _party(party: str, names: Mapping[str, str]) -> tuple[str, str]:
+    """The party and who it is, when the case says so: a reminder is sent to somebody."""
+    fr, en = PARTIES[party]
+    return (f"{fr} ({names[party]})", f"{en} ({names[party]})") if party in names else (fr, en)
 
 
 def zone_and_service_open(case: Case, rules: RuleSet) -> Verdict:
@@ -748,6 +763,23 @@ def oppositions_filtered(case: Case, rules: RuleSet) -> Verdict:
     return _treat({"snapshot_max_age_hours": hours})
 
 
+def consent_where_required(case: Case, rules: RuleSet) -> Verdict:
+    """G27. Building keeps those who consent to this purpose and recipient; a file that holds one who no longer does
+    is not served. The register of consents is whole up to the same moment as that of objections."""
+    if not _dataset(case).consent_required:
+        return NOT_CONCERNED
+    hours = rules.parameters["opposition_snapshot_max_age_hours_release"]
+    synced = _need(case.oppositions_synced_at, "le registre des consentements", "the register of consents")
+    if case.now - synced > timedelta(hours=hours):
+        raise Unknown("le registre des consentements est trop ancien", "the register of consents is too old")
+    if case.action in DOWNLOADS:
+        release = _release(case)
+        _need(release.opposition_snapshot_at, "l'état du registre au calcul", "the register's state at build")
+        if _need(release.unconsented_inside, "l'index de la remise", "the index of the release"):
+            return _refuse()
+    return _treat({"purpose": case.request.purpose_code, "recipient": case.convention.recipient_category})
+
+
 def minors(case: Case, rules: RuleSet) -> Verdict:
     """G28. Excluded, unknown ages with them, unless covered with evidence."""
     if not _dataset(case).is_personal:
@@ -777,7 +809,9 @@ def k_threshold_reached(case: Case, rules: RuleSet) -> Verdict:
     if not _dataset(case).is_personal:
         return NOT_CONCERNED
     mode = case.request.delivery_mode
-    wanted = k_threshold(case.dataset.domains, mode, rules)
+    wanted = k_threshold(case.dataset.domains, mode, rules, consented=case.dataset.consent_required)
+    if wanted == 1:
+        return NOT_CONCERNED
     most = rules.parameters["suppression_max_pct"]
     if case.action in DOWNLOADS:
         if _need(_release(case).k_min, "l'effectif minimal mesuré", "the smallest class measured") < wanted:
@@ -872,6 +906,7 @@ JUDGES: dict[str, Judge] = {
     "G23": no_direct_identifier,
     "G24": sensitive_variables,
     "G26": oppositions_filtered,
+    "G27": consent_where_required,
     "G28": minors,
     "G29": pseudonymisation_profile,
     "G30": k_threshold_reached,
@@ -891,7 +926,6 @@ NOT_YET_JUDGED: tuple[tuple[str, str], ...] = (
     ("G19", "l'AIPD n'est encore qu'une référence et une date dans l'offre"),
     ("G22", "la cohorte et le volume signés ne sont pas encore dans la convention"),
     ("G25", "le nettoyage des textes libres et des images n'existe pas encore ; ces colonnes sont écartées"),
-    ("G27", "aucun jeu fondé sur le consentement n'est encore accepté"),
     ("G31", "la comparaison avec les remises déjà détenues n'est pas encore calculée"),
     ("G32", "les autorisations d'appariement ne sont pas encore tenues"),
     ("G34", "la liste publique des certificats HDS n'est pas encore lue"),

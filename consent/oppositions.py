@@ -8,7 +8,6 @@ test holds. Source: legal-gate, section 8; RGPD art. 21.
 
 from datetime import datetime, time, timedelta
 
-import pyrage
 from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
@@ -16,16 +15,12 @@ from django.views.decorators.debug import sensitive_variables
 
 from broker import clock
 from broker.audit.actions import describe, recorded
-from broker.audit.leaf import ulid
 from broker.epoch.actions import raise_epoch
-from broker.errors import BadInput, WrongState
-from broker.keys.models import DataKey
+from broker.errors import BadInput
 from broker.keys.store import WORKER
-from consent import permissions
+from consent import intake, permissions
 from consent.models import Opposition, SealedRequest
 from zones.models import Dataset, Zone
-
-LONGEST_ID = 120  # signs of a local identifier
 
 
 def limit(received_at: datetime) -> datetime:
@@ -45,26 +40,12 @@ def receive(zone: Zone, *, by, local_id: str, dataset: Dataset | None = None) ->
 
     Without `dataset` it covers everything the zone supplies. Raises BadInput, NotAllowed, WrongState.
     """
-    sealed = _sealed(zone, local_id.strip())
-    return _receive(zone, by=by, sealed=sealed, dataset=dataset)
-
-
-@sensitive_variables("local_id")
-def _sealed(zone: Zone, local_id: str) -> bytes:
-    """The identifier under the zone's public key. What follows this line never sees it in clear."""
-    if not local_id or len(local_id) > LONGEST_ID:
-        raise BadInput(_("Indiquez le numéro par lequel votre établissement connaît cette personne."))
-    key = DataKey.objects.filter(purpose=DataKey.Purpose.SOURCE, ref=f"zone:{zone.pk}", destroyed_at=None).first()
-    if key is None:
-        raise WrongState(_("La clé de la zone est en cours de création : réessayez dans une minute."))
-    return pyrage.encrypt(local_id.encode(), [pyrage.x25519.Recipient.from_str(key.public)])
+    return _receive(zone, by=by, sealed=intake.sealed_id(zone, local_id), dataset=dataset)
 
 
 @recorded("opposition.receive")
 def _receive(zone: Zone, *, by, sealed: bytes, dataset: Dataset | None) -> SealedRequest:
-    from consent.tasks import record_sealed_request
-
-    receipt = ulid(clock.now())
+    receipt = intake.new_receipt()
     scope = Opposition.Scope.DATASET if dataset else Opposition.Scope.EVERYTHING
     describe(
         obj=("opposition", receipt), zone=zone.reference, org=zone.operator,
@@ -73,12 +54,10 @@ def _receive(zone: Zone, *, by, sealed: bytes, dataset: Dataset | None) -> Seale
     permissions.require_intake(by, zone)
     if dataset is not None and dataset.zone_id != zone.pk:
         raise BadInput(_("Choisissez un jeu de données de cette zone."))
-    request = SealedRequest.objects.create(
-        zone=zone, receipt=receipt, sealed=sealed, recorded_by=by,
+    return intake.hand_over(
+        zone, by=by, kind=SealedRequest.Kind.OPPOSITION, receipt=receipt, sealed=sealed,
         facts={"scope": scope.value, "dataset": dataset.pk if dataset else None},
     )  # fmt: skip
-    record_sealed_request.defer(request_id=request.pk)
-    return request
 
 
 @recorded("opposition.record")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyrage
 from django.conf import settings
+from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
@@ -19,7 +20,7 @@ from broker.audit.actor import SYSTEM
 from broker.keys import subject
 from broker.keys.models import DataKey
 from broker.keys.store import KeyStore
-from consent import oppositions
+from consent import consents, oppositions
 from consent.models import Convention, RegistryEntry, SealedDocument, SealedRequest
 
 EACH_TIME = 200  # rows a run, so that a run stays short; the next hour goes on
@@ -31,20 +32,68 @@ EACH_TIME = 200  # rows a run, so that a run stays short; the next hour goes on
     retry=RetryStrategy(max_attempts=8, exponential_wait=2),  # a key store being mounted: about four minutes in all
 )
 def record_sealed_request(request_id: int) -> None:
-    """Open one sealed request, keep the subject's token, forget the rest. Run again, it does nothing."""
+    """Open one sealed request, keep the subjects' tokens, forget the rest. Run again, it does nothing."""
     request = SealedRequest.objects.filter(pk=request_id).first()
-    if request is not None:
-        oppositions.record(request.pk, token=_token(request))
+    if request is None:
+        return
+    if request.kind == SealedRequest.Kind.IMPORT:
+        _record_import(request)
+    else:
+        RECORDERS[request.kind](request.pk, token=_token(request))
+
+
+RECORDERS = {
+    SealedRequest.Kind.OPPOSITION: oppositions.record,
+    SealedRequest.Kind.CONSENT: consents.record,
+    SealedRequest.Kind.WITHDRAWAL: consents.record_withdrawal,
+}
 
 
 @sensitive_variables()
 def _token(request: SealedRequest) -> bytes:
     """HMAC-SHA-256 of the local identifier under the zone's key. The identifier lives in this frame alone."""
-    store, ref = KeyStore(), f"zone:{request.zone_id}"
-    secret = store.open(DataKey.Purpose.SOURCE, ref, covered_by="opposition.record").decode()
-    identity = pyrage.x25519.Identity.from_str(secret)
-    local_id = pyrage.decrypt(bytes(request.sealed), [identity]).decode()
-    return subject.token(store.open(DataKey.Purpose.TOKEN, ref, covered_by="opposition.record"), local_id)
+    return subject.token(_token_key(request), _opened(request).decode())
+
+
+@sensitive_variables()
+def _opened(request: SealedRequest) -> bytes:
+    secret = KeyStore().open(DataKey.Purpose.SOURCE, f"zone:{request.zone_id}", covered_by=_covered_by(request))
+    return pyrage.decrypt(bytes(request.sealed), [pyrage.x25519.Identity.from_str(secret.decode())])
+
+
+def _token_key(request: SealedRequest) -> bytes:
+    return KeyStore().open(DataKey.Purpose.TOKEN, f"zone:{request.zone_id}", covered_by=_covered_by(request))
+
+
+def _covered_by(request: SealedRequest) -> str:
+    """The act of the log under which the keys are opened for this request."""
+    K = SealedRequest.Kind  # noqa: N806  short name of the kinds
+    return {K.OPPOSITION: "opposition.record", K.WITHDRAWAL: "consent.withdraw"}.get(request.kind, "consent.record")
+
+
+@sensitive_variables()
+def _record_import(request: SealedRequest) -> None:
+    """Read a file of consents: tokens of the good lines, numbers of the others. The lines live in this frame alone."""
+    key, lines, refused = _token_key(request), [], []
+    wanted = request.facts["import"]
+    try:
+        for number, local_id, said in consents.read(_opened(request)):
+            if isinstance(said, str):
+                refused.append({"line": number, "why": said})
+            else:
+                lines.append((number, subject.token(key, local_id), said))
+            if len(lines) + len(refused) > consents.MOST_LINES:
+                raise consents.Unreadable(
+                    _("Le fichier dépasse %s lignes : découpez-le en plusieurs.") % consents.MOST_LINES
+                )
+            if number % 2000 == 0:
+                consents.note_progress(wanted, step="lines", percent=min(90, number * 90 // consents.MOST_LINES))
+        if not lines and not refused:
+            raise consents.Unreadable(_("Le fichier n'a pas de ligne après son en-tête."))
+    except consents.Unreadable as unreadable:
+        consents.refuse_import(request.pk, problem=str(unreadable))
+        return
+    consents.record_import(request.pk, lines=lines, refused=refused)
 
 
 @app.task(name="consent.tasks.seal_convention", queue="keys")

@@ -45,8 +45,15 @@ AGE_NAME = re.compile(r"(^|_)(age|âge)(_|$)", re.IGNORECASE)
 POSTAL_NAME = re.compile(r"postal|postcode|zip|commune|insee|code_postal|dep(artement)?$", re.IGNORECASE)
 
 
-def threshold(domains, delivery_mode: str) -> int:
-    """The k of a release, in distinct subjects: the highest of its domains for this way of leaving (7.2)."""
+RECORD_LEVEL = frozenset({"energy_metering"})  # inside, curve by curve, of those who consented (7.2)
+
+
+def threshold(domains, delivery_mode: str, *, consented: bool = False) -> int:
+    """The k of a release, in distinct subjects: the highest of its domains for this way of leaving (7.2).
+
+    1 says that there is no class to make: each subject consented, and the file stays inside the environment."""
+    if consented and delivery_mode == "environment" and domains and RECORD_LEVEL.issuperset(domains):
+        return 1
     table = K_INSIDE if delivery_mode == "environment" else {**K_INSIDE, **K_LEAVING}
     return max((table.get(domain, 0) for domain in domains), default=0) or 5
 

@@ -20,7 +20,18 @@ from broker.epoch.actions import raise_epoch
 from broker.errors import BadInput, NotAllowed, Refused, WrongState
 from broker.keys.tasks import create_key
 from zones import facts, geography, permissions
-from zones.models import Column, ColumnRole, Dataset, DatasetVersion, SensitiveClass, Sensor, Service, Site, Zone
+from zones.models import (
+    Column,
+    ColumnRole,
+    Dataset,
+    DatasetVersion,
+    Domain,
+    SensitiveClass,
+    Sensor,
+    Service,
+    Site,
+    Zone,
+)
 from zones.reading import Reading
 from zones.sealing import Sealed
 
@@ -338,6 +349,21 @@ def add_sensor(zone: Zone, *, by: User, site: Site, name: str, kind: str, measur
 # Datasets
 
 
+def basis_problem(
+    *, domains: Iterable[str], is_personal: bool, consent_required: bool = False, time_step: str = "", **_rest
+) -> str:
+    """Why a dataset may not rest on what is said; "" when it may. Source: legal-gate, section 3.2."""
+    if consent_required and not is_personal:
+        return _("Le consentement est celui de personnes : dites d'abord que les lignes en concernent.")
+    fine = Domain.ENERGY_METERING in domains and time_step != Dataset.TimeStep.DAILY
+    if is_personal and fine and not consent_required:
+        return _(
+            "Une courbe de charge plus fine qu'un jour exige le consentement de chaque usager (code de l'énergie, "
+            "art. L.341-4) : dites que le jeu repose sur le consentement, ou que son pas est d'un jour ou plus."
+        )
+    return ""
+
+
 @recorded("dataset.create")
 def create_dataset(
     zone: Zone,
@@ -361,10 +387,18 @@ def create_dataset(
         raise BadInput(_("Ce service est celui d'une autre zone."))
     if not domains:
         raise BadInput(_("Choisissez au moins un domaine de données."))
+    holder = holder or row.operator
+    if holder.pk != row.operator_id and not presented.get("holder_agreement", "").strip():
+        raise BadInput(
+            _("%(holder)s n'est pas l'opérateur de la zone : citez l'accord écrit par lequel il confie ces données.")
+            % {"holder": holder}
+        )
+    if reason := basis_problem(domains=domains, is_personal=is_personal, **presented):
+        raise BadInput(reason)
     dataset = Dataset.objects.create(
         zone=row,
         service=service,
-        holder=holder or row.operator,
+        holder=holder,
         slug=free_slug(Dataset, title, otherwise="jeu"),
         title=title,
         summary=summary,
@@ -414,6 +448,10 @@ def amend_dataset(dataset: Dataset, *, by: User, **said) -> Dataset:
         raise WrongState(_("Un jeu publié ne se corrige plus : des offres et des conventions citent sa fiche."))
     if row.is_open_elsewhere:
         _check_link(said.get("open_url", row.open_url), said["origin"], said["licence"])
+    elif reason := basis_problem(
+        **{name: said.get(name, getattr(row, name)) for name in ("domains", "is_personal", "consent_required", "time_step")}
+    ):
+        raise BadInput(reason)
     changed = {name: value for name, value in said.items() if getattr(row, name) != value}
     for name, value in changed.items():
         setattr(row, name, value)

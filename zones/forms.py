@@ -9,7 +9,8 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _l
 
-from zones import geography, rules
+from broker.accounts.models import Organisation
+from zones import actions, geography, rules
 from zones.catalogue import ACCESS, Asked
 from zones.models import Dataset, Domain, Sensor, Service, Site, Zone
 from zones.reading import DELIMITERS, ENCODINGS, Reading
@@ -260,13 +261,53 @@ class DatasetForm(forms.Form):
         help_text=_l("Seulement si aucune colonne ne dit l'âge, par exemple : titulaires d'un contrat, tous majeurs. "
                      "Sans âge ni raison, aucune ligne ne peut être remise (règle G28). Le DPO relit cette raison."),
     )  # fmt: skip
+    holder = forms.ModelChoiceField(
+        label=_l("Détenteur des données"),
+        queryset=Organisation.objects.none(),
+        required=False,
+        help_text=_l("L'organisme responsable de la source. Un détenteur distinct signe les conventions lui aussi."),
+    )
+    holder_agreement = forms.CharField(
+        label=_l("Accord écrit du détenteur"),
+        max_length=300,
+        required=False,
+        help_text=_l("Sa référence et sa date, quand le détenteur n'est pas l'opérateur."),
+    )
+    consent_required = forms.TypedChoiceField(
+        label=_l("Ces données reposent-elles sur le consentement de chaque personne ?"),
+        choices=[("no", _l("Non, sur une autre base")), ("yes", _l("Oui : seules les personnes qui ont dit oui"))],
+        coerce=lambda value: value == "yes",
+        initial="no",
+        required=False,
+        empty_value=False,
+        widget=forms.RadioSelect,
+        help_text=_l("Obligatoire pour une courbe de charge plus fine qu'un jour."),
+    )
+    time_step = forms.ChoiceField(
+        label=_l("Pas de temps"),
+        choices=[("", _l("sans objet")), *Dataset.TimeStep.choices],
+        required=False,
+        help_text=_l("Pour un comptage d'énergie."),
+    )
     period = forms.CharField(label=_l("Période couverte"), max_length=100, required=False)
     origin = forms.CharField(label=_l("Origine"), max_length=300, required=False)
     licence = forms.CharField(label=_l("Licence de la source"), max_length=200, required=False)
 
     def __init__(self, *args, zone: Zone, **options):
         super().__init__(*args, **options)
+        self.zone = zone
         cast(forms.ModelChoiceField, self.fields["service"]).queryset = zone.services.all()
+        holder = cast(forms.ModelChoiceField, self.fields["holder"])
+        holder.queryset = Organisation.objects.filter(kind=Organisation.Kind.HOLDER).order_by("name", "pk")
+        holder.empty_label = str(zone.operator)
+
+    def clean(self):
+        facts = super().clean() or {}
+        if facts.get("holder") and facts["holder"] != self.zone.operator and not facts.get("holder_agreement"):
+            self.add_error("holder_agreement", _("Citez l'accord écrit par lequel le détenteur confie ces données."))
+        if "domains" in facts and "is_personal" in facts and (problem := actions.basis_problem(**facts)):
+            self.add_error("consent_required", problem)
+        return facts
 
 
 class DatasetWordsForm(DatasetForm):
@@ -274,12 +315,16 @@ class DatasetWordsForm(DatasetForm):
 
     def __init__(self, *args, dataset: Dataset, **options):
         initial = {name: getattr(dataset, name) for name in KEPT_WORDS}
-        initial["is_personal"] = "yes" if dataset.is_personal else "no"
+        for name in ("is_personal", "consent_required"):
+            initial[name] = "yes" if initial[name] else "no"
         super().__init__(*args, zone=dataset.zone, initial=initial, **options)
         self.fields = {name: field for name, field in self.fields.items() if name in KEPT_WORDS}
 
 
-KEPT_WORDS = ("title", "summary", "domains", "is_personal", "service", "period", "origin", "licence")
+KEPT_WORDS = (
+    "title", "summary", "domains", "is_personal", "service", "consent_required", "time_step", "no_minors_because",
+    "period", "origin", "licence",
+)  # fmt: skip
 
 
 class LinkForm(forms.Form):

@@ -6,11 +6,15 @@ from .offer import DeliveryMode, ModelsFate, Offer, OfferColumn, Opinion, Standi
 from .opposition import Opposition, SealedRequest
 from .registry import Accreditation, DirectoryCompany, RegistryEntry
 from .training import Training, Undertaking
+from .subject_consent import Consent, ConsentImport, ConsentWithdrawal, Recipients
 
 __all__ = [
     "Accreditation",
     "AdversarialStep",
     "Application",
+    "Consent",
+    "ConsentImport",
+    "ConsentWithdrawal",
     "Convention",
     "ConventionAct",
     "ConventionDocument",
@@ -27,6 +31,7 @@ __all__ = [
     "Opposition",
     "PurposeKind",
     "QuotaUse",
+    "Recipients",
     "RegistryEntry",
     "SealedDocument",
     "SealedRequest",

@@ -38,9 +38,19 @@ class Opposition(models.Model):
 
 
 class SealedRequest(models.Model):
-    """A local identifier on its way to the zone's worker, sealed to the zone's key; the worker deletes the row."""
+    """What a person says, on its way to the zone's worker, sealed to the zone's key; the worker deletes the row.
+
+    Sealed is a local identifier or, for an import, a whole file of them; `facts` holds what is not secret.
+    """
+
+    class Kind(models.TextChoices):
+        OPPOSITION = "opposition", _("opposition")
+        CONSENT = "consent", _("consentement")
+        WITHDRAWAL = "withdrawal", _("retrait de consentement")
+        IMPORT = "import", _("import de consentements")
 
     zone = models.ForeignKey(Zone, models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=12, choices=Kind.choices, default=Kind.OPPOSITION)
     receipt = models.CharField(max_length=26, unique=True)
     sealed = models.BinaryField()
     facts = models.JSONField(default=dict)

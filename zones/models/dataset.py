@@ -57,6 +57,10 @@ class Dataset(models.Model):
         PUBLISHED = "published", _("publié")
         WITHDRAWN = "withdrawn", _("retiré")
 
+    class TimeStep(models.TextChoices):
+        FINE = "fine", _("plus fin qu'un jour")
+        DAILY = "daily", _("un jour ou plus")
+
     zone = models.ForeignKey(Zone, models.PROTECT, related_name="datasets")
     service = models.ForeignKey(Service, models.PROTECT, null=True, blank=True, related_name="datasets")
     holder = models.ForeignKey(Organisation, models.PROTECT, related_name="datasets_held")
@@ -65,6 +69,9 @@ class Dataset(models.Model):
     summary = models.TextField("en quelques mots")
     domains = ArrayField(models.CharField(max_length=30, choices=Domain.choices), verbose_name="domaines")
     is_personal = models.BooleanField("données personnelles")
+    holder_agreement = models.CharField("accord écrit du détenteur", max_length=300, blank=True)
+    consent_required = models.BooleanField("repose sur le consentement de chaque personne", default=False)
+    time_step = models.CharField("pas de temps", max_length=6, choices=TimeStep.choices, blank=True)
     status = models.CharField("état", max_length=12, choices=Status.choices, default=Status.DRAFT)
     origin = models.CharField("origine", max_length=300, blank=True)
     licence = models.CharField("licence de la source", max_length=200, blank=True)
@@ -92,7 +99,19 @@ class Dataset(models.Model):
             models.CheckConstraint(
                 condition=Q(open_url="") | (Q(open_url__startswith="https://") & ~Q(origin="") & ~Q(licence="")),
                 name="dataset_open_has_link_origin_licence",
-            )
+            ),
+            # Code de l'énergie art. L.341-4, legal-gate 3.2: a load curve finer than a day needs each user's consent.
+            models.CheckConstraint(
+                condition=Q(is_personal=False)
+                | Q(consent_required=True)
+                | Q(time_step="daily")
+                | ~Q(open_url="")
+                | ~Q(domains__contains=["energy_metering"]),
+                name="dataset_fine_metering_rests_on_consent",
+            ),
+            models.CheckConstraint(
+                condition=Q(consent_required=False) | Q(is_personal=True), name="dataset_consent_is_of_persons"
+            ),
         ]
 
     def __str__(self):
