@@ -287,3 +287,27 @@ def a_machine_download(**parts) -> gate.Case:
             **parts,
         }
     )
+
+
+def a_curve_case(**parts) -> gate.Case:
+    """Half-hour load curves of homes, on consent, whose holder is the grid operator: everybody has signed."""
+    roles = {"customer_id": "subject_key", "reading_datetime": "timestamp", "kwh": "measure"}
+    curves = dataset(
+        title="Courbes de charge", domains=("energy_metering",), domain_labels=("comptage d'énergie",), service=None,
+        columns=tuple(gate.ColumnFacts(name, role, "") for name, role in roles.items()), consent_required=True,
+    )  # fmt: skip
+    parties = ("operator", "experimenter", "holder")
+    return a_case(
+        **{
+            "dataset": curves,
+            "zone": zone(kind="eco_district"),
+            "standing": standing(domains=("energy_metering",), zone_kinds=("eco_district",)),
+            "convention": convention(
+                columns=approved(*roles), required_parties=parties, signatures=tuple(map(signature, parties)),
+                party_names=(("operator", "Aménageur"), ("experimenter", "Flexio"), ("holder", "Réseau du Drac")),
+                recipient_category="company",
+            ),
+            "request": request(columns=tuple(roles), purpose_code="energy_flexibility_rnd"),
+            **parts,
+        }
+    )  # fmt: skip

@@ -285,3 +285,13 @@ def make_ready(convention, person):
     Undertaking.objects.create(
         convention=convention, user=person, text=text, text_sha256=lessons.sha256(text), typed=training.FORMULA
     )
+def signed_by_holder(convention):
+    """The signature of a data holder distinct from the operator, given in person."""
+    from consent.models import Signature
+
+    holder = convention.offer.dataset.holder
+    return Signature.objects.create(
+        convention=convention, party="holder", level="strengthened", mandate="délégation du directoire",
+        document_sha256=convention.documents.get().sha256,
+        signer=user("Gilles Détenteur", organisation=holder, role="legal_representative"),
+    )  # fmt: skip

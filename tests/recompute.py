@@ -51,6 +51,7 @@ class Inputs:
     opposed: list[str]  # hexadecimal zone tokens in force when it was built
     clear: bytes
     manifest: dict = field(default_factory=dict)
+    consented: list[str] = field(default_factory=list)  # of those who agreed, where the recipe asks for consent
 
 
 # ---------------------------------------------------------------------------------------------- reading
@@ -181,7 +182,10 @@ def expected(inputs: Inputs, rows: list[dict]) -> tuple[list[str], list[tuple], 
         return keep, table, {"rows_in": len(rows), "rows_out": len(rows), "dropped": {}}
     subject, age, k = recipe["subject_key"], recipe["minors"]["age_column"], recipe["k"]
     opposed = set(inputs.opposed)
+    consented = set(inputs.consented) if recipe.get("consent") else None
     dropped = Counter(no_subject=0, opposed=0, minor=0, small_class=0)
+    if consented is not None:
+        dropped["no_consent"] = 0
     token = {s: mac(inputs.token_key, s) for s in {r[subject] for r in rows} if s is not None}
     base = []
     for line, row in enumerate(rows):
@@ -189,6 +193,8 @@ def expected(inputs: Inputs, rows: list[dict]) -> tuple[list[str], list[tuple], 
             dropped["no_subject"] += 1
         elif token[row[subject]] in opposed:
             dropped["opposed"] += 1
+        elif consented is not None and token[row[subject]] not in consented:
+            dropped["no_consent"] += 1
         elif recipe["minors"]["rule"] == "exclude" and not is_adult(row[age]):
             dropped["minor"] += 1
         else:
@@ -311,6 +317,13 @@ def check_persons(report: Report, inputs: Inputs, rows: list[dict], names: list[
     report.check(
         "aucune personne opposée", not any(pseudonym.get(p) in opposed for p in inside), f"{len(opposed)} au registre"
     )
+    if recipe.get("consent"):
+        agreed = {s for s in everybody if mac(inputs.token_key, s) in set(inputs.consented)}
+        report.check(
+            "chaque personne a consenti à cet usage",
+            all(pseudonym.get(p) in agreed for p in inside),
+            f"{len(agreed)} au registre",
+        )
     if recipe["minors"]["rule"] == "exclude":
         age = recipe["minors"]["age_column"]
         adults = Counter(r[subject] for r in rows if is_adult(r[age]))
@@ -361,7 +374,7 @@ def check_manifest(report: Report, inputs: Inputs, counts: dict) -> None:
     if recipe["personal"]:
         report.check("k mesuré", manifest["k"]["measured"] == counts["k_min"], f"k = {counts['k_min']}")
         lost = counts["dropped"]
-        protected = lost["no_subject"] + lost["opposed"] + lost["minor"]
+        protected = lost["no_subject"] + lost["opposed"] + lost["minor"] + lost.get("no_consent", 0)
         report.check(
             "lignes écartées",
             told["lost"] == {"protected_persons": protected, "small_classes": lost["small_class"]},
@@ -404,6 +417,7 @@ def main(argv: list[str]) -> int:
         opposed=json.loads(path(parts["opposed"]).read_text()),
         clear=open_sealed(sealed, identity.strip()),
         manifest=manifest,
+        consented=json.loads(path(parts["consented"]).read_text()) if "consented" in parts else [],
     )
     report.lines += recompute(inputs).lines
     told = summary["release"]

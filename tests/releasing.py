@@ -13,7 +13,7 @@ from broker import clock
 from broker.keys.store import KeyStore
 from broker.releases import actions, store, tasks
 from broker.releases.models import Release
-from consent import oppositions
+from consent import consents, oppositions
 from consent.models import Convention
 from tests import factories
 from tests.recompute import Inputs
@@ -69,7 +69,18 @@ class Ready:
             opposed=[token.hex() for token in oppositions.tokens_in_force(zone, dataset, at)],
             clear=pyrage.decrypt(sealed, [pyrage.x25519.Identity.from_str(self.identity)]),
             manifest=release.manifest,
+            consented=consented_of(release, at),
         )  # fmt: skip
+
+
+def consented_of(release: Release, at) -> list[str]:
+    """The tokens of those who consented when `release` was built; none where it does not rest on consent."""
+    wanted = release.recipe.get("consent")
+    if not wanted:
+        return []
+    dataset = release.dataset_version.dataset
+    found = consents.tokens_in_force(dataset, purpose=wanted["purpose"], category=wanted["recipient"], at=at)
+    return [token.hex() for token in found]
 
 
 def cut_of_stays(path: Path, lines: int | None) -> Path:
@@ -127,3 +138,58 @@ def built(ready: Ready, columns=ASKED) -> Release:
     tasks.build(release)
     release.refresh_from_db()
     return release
+
+
+CURVE_COLUMNS = (
+    ("customer_id", "integer", "subject_key", ""),
+    ("reading_datetime", "timestamp", "timestamp", ""),
+    ("general_supply_kwh", "number", "measure", ""),
+)
+
+
+def curves_of(path: Path, homes: int, readings: int = 4) -> Path:
+    """Half-hour readings of `homes` homes, numbered from 10000001, made up: the rule is about who is in, not values."""
+    with gzip.open(path, "wt", encoding="utf-8", newline="") as file:
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerow([name for name, *_rest in CURVE_COLUMNS])
+        for home in range(homes):
+            for step in range(readings):
+                minute = f"2026-01-05 {step // 2:02d}:{30 * (step % 2):02d}:00"
+                lines.writerow([10_000_001 + home, minute, f"{(home * 7 + step) % 40 / 10:.1f}"])
+    return path
+
+
+def convention_on_curves(folder: Path, *, homes: int = 300, readings: int = 4, signed_by_holder: bool = True) -> Ready:
+    """A convention on load curves that belong to a grid operator and rest on consent. Nobody consents yet."""
+    keys = KeyStore(settings.KEY_STORE)
+    zone = factories.zone("eco_district")
+    recipient = keys.create("source", f"zone:{zone.pk}").public
+    keys.create("token", f"zone:{zone.pk}")
+    source = curves_of(folder / "curves.csv.gz", homes, readings)
+    dataset = factories.dataset(
+        zone, columns=CURVE_COLUMNS, domains=["energy_metering"], consent_required=True, time_step="fine",
+        holder=factories.organisation("holder", name="Réseau électrique du Drac"), holder_agreement="accord du 2 mars",
+        no_minors_because="titulaires d'un contrat, majeurs",
+    )  # fmt: skip
+    seal = Seal(zone, recipient)
+    seal.write(source.read_bytes())
+    sealed = seal.finish(source.name)
+    DatasetVersion.objects.create(
+        dataset=dataset, number=2, status="profiled", file_name=source.name, sha256=sealed.sha256, size=sealed.size,
+        stored_as=sealed.stored_as, rows=homes * readings, profiled_at=clock.now(), received_by=factories.user(),
+        reading={**Reading().as_json(), "blank_lines": 0},
+    )  # fmt: skip
+    names = tuple(name for name, *_rest in CURVE_COLUMNS)
+    offer = factories.offer(dataset, columns=names, purposes=["energy_flexibility_rnd"])
+    experimenter = factories.organisation(name="Flexio")
+    factories.registry_entry(experimenter, domains=["energy_metering"], zone_kinds=["eco_district"])
+    convention = factories.convention(
+        offer, organisation_=experimenter, status="active" if signed_by_holder else "signing"
+    )
+    if signed_by_holder:
+        factories.signed_by_holder(convention)
+        keys.create("pseudonym", f"convention:{convention.pk}")
+    identity = pyrage.x25519.Identity.generate()
+    convention.environment.age_recipient = str(identity.to_public())
+    convention.environment.save(update_fields=["age_recipient"])
+    return Ready(convention, str(identity), source)

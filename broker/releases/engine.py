@@ -6,7 +6,8 @@ works, then one {"result": ...}, {"refused": code, "facts": ...} or {"failed": w
 
     job: recipe, source (path of the clear UTF-8 copy), output (path to write), scratch (a folder of its own),
          recipients (age public keys; empty = not sealed), pseudonym_key, token_key (64 hexadecimal characters each),
-         opposed (hexadecimal tokens), marks (texts written into the file: licence, watermark), memory_mib, threads
+         opposed, consented (hexadecimal tokens), marks (texts written into the file: licence, watermark), memory_mib,
+         threads
 
 Clear output is never a file when it is sealed: COPY -> FIFO -> SHA-256 -> age. Scratch (spill files hold clear
 identifiers) is mode 0700 and removed at the end, whatever happened.
@@ -121,7 +122,7 @@ class Build:
         self._check_header()
         with duckdb.connect() as self.engine:
             self._configure()
-            self._load_opposed()
+            self._load_tokens()
             counts: dict[str, int] = {}
             for statement in self.plan.statements():
                 self.say({"step": statement.step, "percent": statement.percent})
@@ -150,9 +151,10 @@ class Build:
             self.engine.execute(f"SET VARIABLE {name}_inner = ?", [inner])
             self.engine.execute(f"SET VARIABLE {name}_outer = ?", [outer])
 
-    def _load_opposed(self):
-        self.engine.execute("CREATE TEMP TABLE opposed (token VARCHAR)")
-        self.engine.execute("INSERT INTO opposed SELECT unnest(?)", [self.job["opposed"]])
+    def _load_tokens(self):
+        for name in ("opposed", "consented"):
+            self.engine.execute(f"CREATE TEMP TABLE {name} (token VARCHAR)")
+            self.engine.execute(f"INSERT INTO {name} SELECT unnest(?)", [self.job.get(name, [])])
 
     def _check_header(self):
         """The first line names the columns the recipe was made for, in order."""
@@ -177,12 +179,20 @@ class Build:
             raise Unbuildable("no_age")
         no_subject = self._number(f"SELECT count(*) FROM source WHERE {subject} IS NULL")
         known = self._number(f"SELECT count(*) FROM source JOIN subject ON source.{subject} = subject.subject")
+        agreed = (
+            self._number(
+                f"SELECT count(*) FROM source JOIN subject ON source.{subject} = subject.subject AND consented"
+            )
+            if self.recipe.get("consent")
+            else known
+        )
         base = self._number("SELECT count(*) FROM base")
         rows_out = self._number("SELECT count(*) FROM kept")
         dropped = {
             "no_subject": no_subject,
             "opposed": rows_in - no_subject - known,
-            "minor": known - base,
+            **({"no_consent": known - agreed} if self.recipe.get("consent") else {}),
+            "minor": agreed - base,
             "small_class": base - rows_out,
         }
         if dropped["small_class"] * 100 > self.recipe["suppression_max_pct"] * base:

@@ -2,7 +2,7 @@
 
 from broker import clock
 from broker.releases.models import Release, TraceEntry
-from consent import gate, oppositions
+from consent import consents, gate, oppositions
 
 
 def reference(release: Release) -> str:
@@ -26,6 +26,17 @@ def opposed_inside(release: Release) -> bool:
     return TraceEntry.objects.filter(release=release, token__in=in_force).exists()
 
 
+def unconsented_inside(release: Release) -> bool | None:
+    """Whether somebody in this release no longer consents to its use, now; None where it does not rest on consent."""
+    wanted = release.recipe.get("consent")
+    if not wanted:
+        return None
+    agreed = consents.tokens_in_force(
+        release.dataset_version.dataset, purpose=wanted["purpose"], category=wanted["recipient"], at=clock.now()
+    )
+    return TraceEntry.objects.filter(release=release).exclude(token__in=agreed).exists()
+
+
 def facts_of(release: Release) -> gate.ReleaseFacts:
     receipts = tuple(
         gate.ReceiptFacts(obligation=one.obligation, is_done=one.is_done, digest=one.digest)
@@ -42,6 +53,7 @@ def facts_of(release: Release) -> gate.ReleaseFacts:
         key_ref=release.key.ref if release.key else "",
         opposition_snapshot_at=release.opposition_snapshot_at,
         opposed_inside=opposed_inside(release),
+        unconsented_inside=unconsented_inside(release),
         identifiers_found=any(found.values()) if found is not None else None,
         k_min=release.k_min,
         receipts=receipts,

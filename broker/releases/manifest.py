@@ -59,6 +59,16 @@ def receipts(obligations: list[str], recipe: dict, result: dict, mark: str) -> l
             {"rows": dropped.get("opposed", 0), "register_sha256": result["opposed_sha256"]},
             True,
         ),
+        "keep_consented_subjects_only": (
+            _("Seules les personnes qui ont consenti à cet usage et à ce destinataire, les autres exclues"),
+            dropped.get("no_consent", 0),
+            {
+                "rows": dropped.get("no_consent", 0),
+                "consent": recipe.get("consent"),
+                "register_sha256": result.get("consented_sha256", ""),
+            },
+            bool(recipe.get("consent")),
+        ),
         "exclude_minors": (
             _("Lignes de moins de 18 ans ou d'âge inconnu, exclues")
             if recipe["minors"]["rule"] == "exclude"
@@ -152,7 +162,7 @@ def under_represented(result: dict) -> list[str]:
 
 def lost_to_tell(dropped: dict) -> dict[str, int]:
     """Rows lost, as recipients may read them."""
-    protected = sum(dropped.get(name, 0) for name in ("no_subject", "opposed", "minor"))
+    protected = sum(dropped.get(name, 0) for name in ("no_subject", "opposed", "no_consent", "minor"))
     return {"protected_persons": protected, "small_classes": dropped.get("small_class", 0)}
 
 

@@ -6,7 +6,8 @@ variables, `pseudonym_inner`, `pseudonym_outer`, `token_inner`, `token_outer` (t
 
 Tables, in order: `source` (as read, a line number a row) -> `subject` (one row a subject who may be released)
 -> `base` (rows of those subjects, minors out, typed) -> `treated` (categories merged, values clipped, dates shifted)
--> `class` (small ones) -> `kept` -> the file. Table `opposed(token)` is filled by the engine before `subject`.
+-> `class` (small ones) -> `kept` -> the file. Tables `opposed(token)` and `consented(token)` are filled by the engine
+before `subject`.
 """
 
 from dataclasses import dataclass
@@ -159,12 +160,13 @@ class Plan:
         return found
 
     def _subject(self) -> str:
-        """One row a subject: `terrain_sid` a small number, `terrain_h` its HMAC under the convention's key, `token`
-        under the zone's."""
+        """One row a subject who does not object: `terrain_sid` a small number, `terrain_h` its HMAC under the
+        convention's key, `token` under the zone's, `consented` whether its rows may leave."""
         pseudonym = self._say("hmac", key="pseudonym", x="subject")
         token = self._say("hmac", key="token", x="subject")
         return self._say("table", name="subject") + (
-            "SELECT subject, terrain_h, token, row_number() OVER (ORDER BY terrain_h) AS terrain_sid FROM ("
+            f"SELECT subject, terrain_h, token, row_number() OVER (ORDER BY terrain_h) AS terrain_sid, "
+            f"{self.consented()} AS consented FROM ("
             f"SELECT subject, {pseudonym} AS terrain_h, {token} AS token FROM ("
             f"SELECT DISTINCT {name_of(self.subject)} AS subject FROM source WHERE {name_of(self.subject)} IS NOT NULL"
             f") known) keyed WHERE {self.unopposed()}"
@@ -173,6 +175,12 @@ class Plan:
     def unopposed(self) -> str:
         """The filter of objections (G26)."""
         return "NOT EXISTS (SELECT 1 FROM opposed WHERE opposed.token = keyed.token)"
+
+    def consented(self) -> str:
+        """The filter of consents (G27): everybody, where the data do not rest on them."""
+        if not self.recipe.get("consent"):
+            return "true"
+        return "EXISTS (SELECT 1 FROM consented WHERE consented.token = keyed.token)"
 
     def _ages(self) -> str:
         """The first and last age of each band met, both included, null when it cannot be read."""
@@ -197,7 +205,7 @@ class Plan:
         rows = (
             f"SELECT source.terrain_line, subject.terrain_sid, subject.terrain_h, {ages}"
             + "".join(f", {c}" for c in columns)
-            + f" FROM source JOIN subject ON source.{name_of(self.subject)} = subject.subject"
+            + f" FROM source JOIN subject ON source.{name_of(self.subject)} = subject.subject AND subject.consented"
             + (f" LEFT JOIN age ON source.{name_of(self.age)} = age.value" if self.age else "")
         )
         adults = f" WHERE {self.adult()}" if self.recipe["minors"]["rule"] == "exclude" else ""

@@ -12,6 +12,7 @@ A recipe is a JSON object; its canonical form (RFC 8785) is hashed, and the hash
     columns         what is asked, in source order: {"name", "type", "role", "treatment"}
     subject_key     the column that names the subject, or null
     identifiers     columns whose values may stand nowhere in the file (direct identifiers), beside the subject key
+    consent         {"purpose", "recipient"}: only subjects who consent to this leave; null: they need not
     minors          {"rule": "exclude" | "covered" | "none", "age_column": name or null, "because": words or absent}
                     "none": no column tells an age, and the operator said why no row is a minor's
     quasi_identifiers   names of the released columns whose values make the classes of k
@@ -25,9 +26,10 @@ A recipe is a JSON object; its canonical form (RFC 8785) is hashed, and the hash
 How the treatments are measured, so that a stranger finds the same bytes:
 
 * Rows lost, each counted under the first reason that holds: `no_subject` (personal data without a subject key),
-  `opposed`, `minor` (the age band of the *row* reaches below 18 or is missing), `small_class`. G28 excludes rows,
-  not subjects: a person with a stay at 17 and a stay at 19 keeps the second one only, "age at the event".
-* Categories and quantiles are measured on the rows left after `no_subject`, `opposed` and `minor`.
+  `opposed`, `no_consent` (where the recipe asks for consent), `minor` (the age band of the *row* reaches below 18 or is
+  missing), `small_class`. G28 excludes rows, not subjects: a person with a stay at 17 and a stay at 19 keeps the second
+  one only, "age at the event".
+* Categories and quantiles are measured on the rows left after `no_subject`, `opposed`, `no_consent` and `minor`.
   A category is rare when fewer than k distinct subjects hold it; a missing value stays missing.
 * Quantiles are discrete: of n sorted values, the one numbered ceil(n * 5 / 1000) and ceil(n * 995 / 1000), from 1.
 * Classes of k: distinct subjects by the released values of the quasi-identifiers, a missing value being a value.
@@ -43,7 +45,7 @@ import rfc8785
 from django.utils.translation import gettext as _
 
 from broker.errors import BadInput
-from consent import treatments
+from consent import consents, treatments
 
 PLAN = 1
 SUPPRESSION_MAX_PCT = 5
@@ -112,9 +114,20 @@ def compose(*, convention, version, offer_columns, wanted, ruleset: str, duckdb:
         "columns": columns,
         "subject_key": subject,
         "identifiers": [c.name for c in every if c.role == "direct_identifier"] if personal else [],
+        "consent": (
+            {"purpose": convention.purpose_code, "recipient": consents.category_of(convention.organisation)}
+            if dataset.consent_required
+            else None
+        ),
         "minors": _minors(convention, dataset, every),
         "quasi_identifiers": [c["name"] for c in columns if _is_seen(c)] if personal else [],
-        "k": treatments.threshold(dataset.domains, convention.offer.delivery_mode) if personal else 0,
+        "k": (
+            treatments.threshold(
+                dataset.domains, convention.offer.delivery_mode, consented=dataset.consent_required
+            )
+            if personal
+            else 0
+        ),
         "suppression_max_pct": SUPPRESSION_MAX_PCT,
         "rank_by": _rank(every) if personal else None,
         "output": {"format": "parquet" if environment else "csv", "sealed": environment},

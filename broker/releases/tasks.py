@@ -21,7 +21,7 @@ from broker.keys.models import DataKey
 from broker.keys.store import KeyStore
 from broker.releases import actions, manifest, store
 from broker.releases.models import Release
-from consent import oppositions
+from consent import consents, oppositions
 from zones import sources
 
 MEMORY_MIB = int(os.environ.get("TERRAIN_BUILD_MEMORY_MIB", "1024"))
@@ -96,7 +96,8 @@ def _build(release: Release) -> Release:
                 {**job, "source": str(path)}, scratch,
                 lambda line: actions.report_progress(release, line["step"], line["percent"]),
             )  # fmt: skip
-        result["opposed_sha256"] = hashlib.sha256("".join(sorted(job["opposed"])).encode()).hexdigest()
+        for name in ("opposed", "consented"):
+            result[f"{name}_sha256"] = hashlib.sha256("".join(sorted(job[name])).encode()).hexdigest()
         tokens = (scratch / "tokens").read_bytes() if (scratch / "tokens").exists() else b""
         stored_as = store.publish(release)
         return actions.finish(release, by=actions.WORKER, result=result, mark=mark, tokens=tokens, stored_as=stored_as)
@@ -118,6 +119,7 @@ def _job(release: Release, scratch: Path) -> tuple[dict, str]:
         "pseudonym_key": key.decode(),
         "token_key": "",
         "opposed": [],
+        "consented": [],
         "marks": {
             "terrain_kind": "experimental",
             "terrain_convention": release.recipe["convention"],
@@ -134,6 +136,9 @@ def _job(release: Release, scratch: Path) -> tuple[dict, str]:
         job["token_key"] = keys.open("token", f"zone:{zone.pk}", covered_by="data.build").decode()
         dataset, at = release.dataset_version.dataset, release.opposition_snapshot_at
         job["opposed"] = sorted(token.hex() for token in oppositions.tokens_in_force(zone, dataset, at))
+        if wanted := release.recipe.get("consent"):
+            agreed = consents.tokens_in_force(dataset, purpose=wanted["purpose"], category=wanted["recipient"], at=at)
+            job["consented"] = sorted(token.hex() for token in agreed)
     return job, mark
 
 
@@ -174,6 +179,13 @@ def _refusal(last: dict, recipe: dict, code: int) -> TerrainError:
     """What the engine could not do, in words, with the mend."""
     facts = last.get("facts", {})
     match last.get("refused"):
+        case "empty" if recipe.get("consent"):
+            return BadInput(
+                _(
+                    "Personne n'a encore consenti à cet usage, ou plus personne : la remise serait vide. Écrivez à "
+                    "l'opérateur pour recruter des participants."
+                )
+            )
         case "suppression" | "k" | "empty":
             return BadInput(
                 _(

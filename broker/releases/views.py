@@ -21,10 +21,13 @@ from consent.models import Convention, GateDecision
 REASONS_OF_LOSS = {
     "no_subject": gettext_lazy("sans identifiant de personne"),
     "opposed": gettext_lazy("opposition des personnes"),
+    "no_consent": gettext_lazy("sans consentement à cet usage"),
     "minor": gettext_lazy("mineurs ou âge inconnu"),
     "protected_persons": gettext_lazy("droits et protection des personnes"),
     "small_class": gettext_lazy("groupes trop petits"),
 }
+# What these cost is told to the operator alone (legal-gate, scenarios 8 and 12).
+TOLD_TO_OPERATOR = ("exclude_minors", "exclude_opposed_subjects", "keep_consented_subjects_only")
 
 
 def _releases(request):
@@ -110,9 +113,7 @@ def _told(request, release: Release) -> dict:
         "columns": [(c, treatments.words(c["treatment"])) for c in release.recipe["columns"]],
         "bars": _bars(release, whole) if release.rows_in else [],
         "groups": _groups(release),
-        "receipts": [
-            (one, whole or one.obligation not in ("exclude_minors", "exclude_opposed_subjects")) for one in received
-        ],
+        "receipts": [(one, whole or one.obligation not in TOLD_TO_OPERATOR) for one in received],
         "reasons": _refusal(request, release),
         "may_order": named and ready and release.delivery_mode == "environment",
         "may_download": named and ready and release.delivery_mode == "file_download",

@@ -15,6 +15,7 @@ from tests import cases
 from tests.cases import (
     NOW,
     a_case,
+    a_curve_case,
     a_download,
     a_machine_download,
     a_road_case,
@@ -244,6 +245,11 @@ EXAMPLES = {
         a_case(oppositions_synced_at=NOW - timedelta(hours=25)),
         UNKNOWN,
     ),
+    ("G27", "half-hour curve, 140 of 300 homes consented -> 140 kept"): (a_curve_case(), OBLIGE),
+    ("G27", "daily index aggregated over 10 points -> not applicable"): (
+        a_curve_case(dataset=replace(a_curve_case().dataset, consent_required=False)),
+        gate.NOT_APPLICABLE,
+    ),
     ("G28", "convention silent, 3 % of subjects are 12 -> excluded"): (a_case(), OBLIGE),
     ("G28", "age unknown -> excluded"): (a_case(), OBLIGE),
     ("G28", "paediatric convention with evidence -> kept"): (
@@ -287,6 +293,7 @@ ELSEWHERE = {
 # Examples of a part of a judged rule that a later issue brings, each with what it waits for.
 LATER = {
     ("G24", "diag_1 = 042 (HIV) not approved -> cell blanked, receipt counts the cells"): "values of coded columns",
+    ("G27", "consent withdrawn during feed -> subject leaves within one lease"): "live feeds",
     ("G29", "override below the floor -> deny"): "operators' overrides of a profile",
     ("G39", "two conventions, same recipe -> different watermarks"): "watermarks",
 }
@@ -311,6 +318,65 @@ def test_every_example_of_every_judged_rule_is_played():
     for where in ELSEWHERE.values():
         path, name = where.split("::")
         assert f"def {name}(" in (ROOT / path).read_text()
+
+
+def a_curve_download(**facts):
+    receipts = ("exclude_opposed_subjects", "keep_consented_subjects_only", "exclude_minors", "apply_profile",
+                "mark_experimental")  # fmt: skip
+    built = release(
+        columns=("customer_id", "reading_datetime", "kwh"), k_min=1, unconsented_inside=False,
+        receipts=tuple(gate.ReceiptFacts(name, is_done=True, digest=cases.SHA) for name in receipts),
+    )  # fmt: skip
+    asked = replace(a_curve_case().request, object_ref="release:1")
+    return a_curve_case(action="release_download", request=asked, release=replace(built, **facts))
+
+
+def test_a_curve_is_released_to_one_home_inside_the_environment_when_it_rests_on_consent():
+    decision = gate.evaluate(a_curve_case(), RULES)
+
+    assert [o.name for o in decision.obligations] == [
+        "exclude_opposed_subjects", "keep_consented_subjects_only", "exclude_minors", "apply_profile",
+        "mark_experimental",
+    ]  # fmt: skip
+    assert verdict(a_curve_case(), "G30") == gate.NOT_APPLICABLE
+    owed = next(o for o in decision.obligations if o.rule == "G27")
+    assert owed.parameters == {"purpose": "energy_flexibility_rnd", "recipient": "company"}
+
+
+def test_without_consent_or_outside_the_environment_a_curve_needs_ten_homes():
+    unconsented = replace(a_curve_case().dataset, consent_required=False)
+
+    assert gate.k_threshold(("energy_metering",), "environment", RULES, consented=False) == 10
+    assert gate.k_threshold(("energy_metering",), "output", RULES, consented=True) == 10
+    assert gate.k_threshold(("energy_metering", "clinical"), "environment", RULES, consented=True) == 10
+    assert verdict(a_curve_case(dataset=unconsented), "G30") == OBLIGE
+
+
+def test_a_curve_of_somebody_who_no_longer_consents_is_not_downloaded():
+    permitted, withdrawn = a_curve_download(), a_curve_download(unconsented_inside=True)
+
+    assert gate.evaluate(permitted, RULES).is_permit
+    assert verdict(withdrawn, "G27") == NO
+    assert verdict(a_curve_download(unconsented_inside=None), "G27") == UNKNOWN
+    assert verdict(a_curve_download(receipts=()), "G27") == NO
+    told = reason(withdrawn, "G27")
+    assert not any(sign.isdigit() for sign in told.message_fr + told.message_en)
+
+
+def test_a_register_of_consents_that_is_too_old_is_indeterminate():
+    assert verdict(a_curve_case(oppositions_synced_at=NOW - timedelta(hours=25)), "G27") == UNKNOWN
+
+
+def test_a_missing_signature_names_the_organisation_to_write_to():
+    whole = a_curve_case()
+    signed = tuple(s for s in whole.convention.signatures if s.party != "holder")
+
+    case = replace(whole, convention=replace(whole.convention, signatures=signed))
+
+    told = reason(case, "G12")
+    assert verdict(case, "G12") == NO
+    assert "le détenteur des données (Réseau du Drac)" in told.message_fr
+    assert "the data holder (Réseau du Drac)" in told.message_en
 
 
 def test_every_rule_is_judged_or_stands_in_the_visible_list():

@@ -17,5 +17,6 @@ def releases_of_convention(context, convention):
     return {
         "convention": convention,
         "releases": list(found[:SHOWN]),
-        "may_request": convention.status == "active" and permissions.may_request(user, convention),
+        "may_request": convention.status in ("signing", "active", "suspended")
+        and permissions.may_request(user, convention),
     }

@@ -11,12 +11,14 @@ from django.core.management.base import BaseCommand, CommandError
 
 from broker.keys.store import KeyStore
 from broker.releases.models import Release
-from consent import oppositions
+from consent import consents, oppositions
 from zones import sources
 
 
 class Command(BaseCommand):
-    help = "Writes var/demo/release_inputs/: source, recipe, keys, objections. Needs DEMO=1 and the worker's key store."
+    help = (
+        "Writes var/demo/release_inputs/: source, recipe, keys, objections, consents. Needs DEMO=1 and the key store."
+    )
 
     def add_arguments(self, parser):
         parser.add_argument("release")
@@ -39,11 +41,17 @@ class Command(BaseCommand):
             "token_key": keys.open("token", f"zone:{row.convention.zone_id}").decode(),
         }
         opposed = oppositions.tokens_in_force(row.convention.zone, version.dataset, row.opposition_snapshot_at)
+        wanted = row.recipe.get("consent")
         written = {
             "recipe": row.recipe,
             "keys": secrets,
             "opposed": sorted(token.hex() for token in opposed),
         }
+        if wanted:
+            agreed = consents.tokens_in_force(
+                version.dataset, purpose=wanted["purpose"], category=wanted["recipient"], at=row.opposition_snapshot_at
+            )
+            written["consented"] = sorted(token.hex() for token in agreed)
         paths = {"source": source}
         for name, value in written.items():
             paths[name] = folder / f"{name}.json"
