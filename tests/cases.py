@@ -302,6 +302,7 @@ def a_curve_case(**parts) -> gate.Case:
             "dataset": curves,
             "zone": zone(kind="eco_district"),
             "standing": standing(domains=("energy_metering",), zone_kinds=("eco_district",)),
+            "person": person(trainings=(("energy", date(2026, 10, 1)),)),
             "convention": convention(
                 columns=approved(*roles), required_parties=parties, signatures=tuple(map(signature, parties)),
                 party_names=(("operator", "Aménageur"), ("experimenter", "Flexio"), ("holder", "Réseau du Drac")),

@@ -285,6 +285,8 @@ def make_ready(convention, person):
     Undertaking.objects.create(
         convention=convention, user=person, text=text, text_sha256=lessons.sha256(text), typed=training.FORMULA
     )
+
+
 def signed_by_holder(convention):
     """The signature of a data holder distinct from the operator, given in person."""
     from consent.models import Signature

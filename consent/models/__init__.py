@@ -5,8 +5,8 @@ from .life import AdversarialStep, ConventionAct, DeletionAttestation
 from .offer import DeliveryMode, ModelsFate, Offer, OfferColumn, Opinion, StandingMandate
 from .opposition import Opposition, SealedRequest
 from .registry import Accreditation, DirectoryCompany, RegistryEntry
-from .training import Training, Undertaking
 from .subject_consent import Consent, ConsentImport, ConsentWithdrawal, Recipients
+from .training import Training, Undertaking
 
 __all__ = [
     "Accreditation",
