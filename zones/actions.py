@@ -449,7 +449,10 @@ def amend_dataset(dataset: Dataset, *, by: User, **said) -> Dataset:
     if row.is_open_elsewhere:
         _check_link(said.get("open_url", row.open_url), said["origin"], said["licence"])
     elif reason := basis_problem(
-        **{name: said.get(name, getattr(row, name)) for name in ("domains", "is_personal", "consent_required", "time_step")}
+        **{
+            name: said.get(name, getattr(row, name))
+            for name in ("domains", "is_personal", "consent_required", "time_step")
+        }
     ):
         raise BadInput(reason)
     changed = {name: value for name, value in said.items() if getattr(row, name) != value}
