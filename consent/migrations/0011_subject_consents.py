@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('consent', '0009_life_guards'),
+        ('consent', '0010_no_offer_on_open_data'),
         ('zones', '0008_dataset_basis'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
