@@ -47,8 +47,4 @@ def require(user, act: str, zone: Zone) -> None:
 
 
 def may_create_zone(user) -> bool:
-    return user.is_authenticated and any(o.kind == Organisation.Kind.OPERATOR for o in organisations_of(user))
-
-
-def organisations_of(user) -> list[Organisation]:
-    return [m.organisation for m in user.memberships.current().select_related("organisation")]
+    return user.is_authenticated and any(o.kind == Organisation.Kind.OPERATOR for o in user.organisations)

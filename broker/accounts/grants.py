@@ -5,9 +5,14 @@ person's row, through the gate. Only guardian's object permissions count; a perm
 group, opens nothing.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from django.apps import apps
 from django.db.models import Model
 from django.utils.translation import gettext as _
-from guardian.shortcuts import assign_perm, get_objects_for_user, remove_perm  # noqa: TID251  the one place
+from guardian.shortcuts import assign_perm, remove_perm  # noqa: TID251  the one place
 from guardian.utils import get_user_obj_perms_model
 
 from broker.audit.actions import describe, recorded
@@ -15,6 +20,19 @@ from broker.errors import BadInput
 
 ZONE_ROLES = ("operate", "steward", "advise", "audit")
 GRANTABLE = frozenset(f"zones.{role}" for role in ZONE_ROLES)
+
+# Within one request: user's id -> role -> ids of zones. A page asks a dozen times; outside a request nothing is kept.
+_kept: ContextVar[dict[int, dict[str, frozenset[int]]] | None] = ContextVar("grants_kept", default=None)
+
+
+@contextmanager
+def read_once() -> Iterator[None]:
+    """Read each person's grants once for a whole request; a grant given or taken meanwhile is read again."""
+    token = _kept.set({})
+    try:
+        yield
+    finally:
+        _kept.reset(token)
 
 
 def _check(perm: str, obj: Model | None = None) -> None:
@@ -30,7 +48,7 @@ def may(user, perm: str, obj: Model) -> bool:
     _check(perm, obj)
     if not user.is_authenticated or not user.is_active:
         return False
-    return _objects(user, perm).filter(pk=obj.pk).exists()
+    return obj.pk in _roles(user).get(perm, frozenset())
 
 
 def held(user, perm: str) -> list[int]:
@@ -38,7 +56,7 @@ def held(user, perm: str) -> list[int]:
     _check(perm)
     if not user.is_authenticated or not user.is_active:
         return []
-    return list(_objects(user, perm).order_by("pk").values_list("pk", flat=True))
+    return sorted(_roles(user).get(perm, frozenset()))
 
 
 def holders(obj: Model) -> dict[int, frozenset[str]]:
@@ -50,8 +68,26 @@ def holders(obj: Model) -> dict[int, frozenset[str]]:
     return {user_id: frozenset(roles) for user_id, roles in found.items()}
 
 
-def _objects(user, perm: str):
-    return get_objects_for_user(user, perm, use_groups=False, with_superuser=False, accept_global_perms=False)
+def _roles(user) -> dict[str, frozenset[int]]:
+    """The ids of the objects on which `user` holds each role, in one query; direct grants alone."""
+    kept = _kept.get()
+    if kept is not None and user.pk in kept:
+        return kept[user.pk]
+    zone = apps.get_model("zones", "Zone")
+    rows = get_user_obj_perms_model(zone)._default_manager.filter(
+        user_id=user.pk, permission__content_type__app_label="zones", permission__content_type__model="zone"
+    )
+    found: dict[str, set[int]] = {}
+    for role, pk in rows.values_list("permission__codename", "content_object_id"):
+        found.setdefault(f"zones.{role}", set()).add(pk)
+    roles = {perm: frozenset(ids) for perm, ids in found.items()}
+    if kept is not None:
+        kept[user.pk] = roles
+    return roles
+
+
+def _forget(user) -> None:
+    (_kept.get() or {}).pop(user.pk, None)
 
 
 @recorded("grant.add")
@@ -62,6 +98,7 @@ def give(user, perm: str, obj: Model, *, by) -> None:
     if not user.is_active:
         raise BadInput(_("Ce compte est fermé : choisissez un collègue dont le compte est actif."))
     assign_perm(perm, user, obj)
+    _forget(user)
 
 
 @recorded("grant.remove")
@@ -70,3 +107,4 @@ def take(user, perm: str, obj: Model, *, by) -> None:
     _check(perm, obj)
     describe(obj=obj, zone=getattr(obj, "reference", ""), detail={"perm": perm, "user": user.audit_actor().ref})
     remove_perm(perm, user, obj)
+    _forget(user)

@@ -1,4 +1,5 @@
-"""No page beyond the public ones without a second factor; the log learns how the person proved who they are."""
+"""No page beyond the public ones without a second factor; the log learns how the person proved who they are. A
+person's grants are read once a request."""
 
 from django.http import JsonResponse
 from django.shortcuts import redirect
@@ -6,7 +7,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
-from broker.accounts import second_factor
+from broker.accounts import grants, second_factor
 from broker.errors import NotAllowed
 from broker.middleware import as_problem
 
@@ -19,7 +20,8 @@ class SecondFactor:
         self.get_response = get_response
 
     def __call__(self, request):
-        return self.get_response(request)
+        with grants.read_once():
+            return self.get_response(request)
 
     def process_view(self, request, view, args, kwargs):
         if not request.user.is_authenticated:

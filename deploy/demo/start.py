@@ -104,7 +104,7 @@ def processes(demo: Demo, cluster: Cluster) -> dict[str, tuple[list[str], dict[s
     return {
         "postgres": ([python, "-m", "deploy.postgres", str(demo.var), "--watch"], app),
         "web": (
-            [*gunicorn, "--threads", "8", "--timeout", "120", "--bind", f"127.0.0.1:{demo.port}",
+            [*gunicorn, "--workers", "2", "--threads", "8", "--timeout", "120", "--bind", f"127.0.0.1:{demo.port}",
              "broker.wsgi:application"],
             app,
         ),

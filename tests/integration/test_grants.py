@@ -6,6 +6,7 @@ from django.db import connection
 from guardian.shortcuts import assign_perm  # noqa: TID251  what a careless hand could do
 
 from broker.accounts import grants
+from broker.accounts.models import User
 from broker.audit.actor import SYSTEM
 from broker.errors import BadInput
 from tests import factories
@@ -85,3 +86,27 @@ def test_grants_go_with_their_zone():
     zone.delete()
 
     assert not ZoneGrant.objects.exists()
+
+
+def test_a_page_reads_a_person_s_grants_once_and_sees_what_it_changes(django_assert_num_queries):
+    zone, other, person = factories.zone(), factories.zone(), factories.user()
+    grants.give(person, "zones.operate", zone, by=SYSTEM)
+
+    with grants.read_once():
+        with django_assert_num_queries(1):
+            asked = [grants.may(person, "zones.operate", zone), grants.may(person, "zones.advise", zone)]
+            held = grants.held(person, "zones.operate")
+        grants.take(person, "zones.operate", zone, by=SYSTEM)
+        grants.give(User.objects.get(pk=person.pk), "zones.operate", other, by=SYSTEM)
+        after = grants.held(person, "zones.operate")
+
+    assert (asked, held, after) == ([True, False], [zone.pk], [other.pk])
+
+
+def test_outside_a_request_a_grant_is_read_each_time():
+    zone, person = factories.zone(), factories.user()
+    before = grants.may(person, "zones.operate", zone)
+
+    grants.give(User.objects.get(pk=person.pk), "zones.operate", zone, by=SYSTEM)
+
+    assert (before, grants.may(person, "zones.operate", zone)) == (False, True)

@@ -70,7 +70,7 @@ def zone_list(request):
 @require_http_methods(["GET", "POST"])
 def zone_create(request):
     """The kind first, then what this kind is asked."""
-    operators = [o for o in permissions.organisations_of(request.user) if o.kind == o.Kind.OPERATOR]
+    operators = [o for o in request.user.organisations if o.kind == o.Kind.OPERATOR]
     if not operators:
         raise NotAllowed(_("Seule une personne d'un organisme opérateur prépare une zone."))
     kind = request.GET.get("nature", "")

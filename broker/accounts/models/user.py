@@ -62,6 +62,11 @@ class User(AbstractBaseUser, PermissionsMixin):
         return held[0].organisation if held else None
 
     @property
+    def organisations(self) -> list:
+        """The organisations this person belongs to today."""
+        return [m.organisation for m in self._memberships()]
+
+    @property
     def organisation_ids(self) -> list[int]:
         """The organisations this person belongs to today, for a query."""
         return sorted({m.organisation_id for m in self._memberships()})
