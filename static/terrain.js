@@ -21,12 +21,13 @@
     }
   };
 
-  /* One tap to copy: <button data-copy="text" data-copied="Copied">. */
+  /* One tap to copy: <button data-copy="text" data-copied="Copied">, or data-copy-from="id" of an element. */
   document.addEventListener("click", async (event) => {
-    const button = event.target.closest?.("[data-copy]");
+    const button = event.target.closest?.("[data-copy], [data-copy-from]");
     if (!button) return;
     try {
-      await navigator.clipboard.writeText(button.dataset.copy);
+      const there = document.getElementById(button.dataset.copyFrom ?? "");
+      await navigator.clipboard.writeText(there ? there.textContent.trim() : button.dataset.copy);
     } catch {
       return; // the text beside the button can still be selected
     }

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from allauth.mfa import app_settings as mfa_settings
 from allauth.mfa.models import Authenticator
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from broker.accounts import second_factor
-from broker.accounts.models import User
+from broker.accounts.models import Organisation, User
 
 MAILS = 10
 # A code stands alone on its line in the letters of templates/account/email.
@@ -37,6 +38,11 @@ def cast() -> list[dict[str, str]]:
     from deploy.demo.cast import BODIES, CAST, NEWCOMERS
 
     bodies = {body.key: body.name for body in BODIES} | NEWCOMERS
+    kinds = {body.key: Organisation.Kind(body.kind).label for body in BODIES}
+    places = {
+        "/bureau/": _("son bureau"), "/catalogue/": _("le catalogue"), "/journal/": _("le journal"),
+        "/conventions/": _("ses conventions"),
+    }  # fmt: skip
     path = settings.VAR / "cast.json"
     kept = json.loads(path.read_text()) if path.exists() else {}
     enrolled = {
@@ -47,6 +53,8 @@ def cast() -> list[dict[str, str]]:
     }
     return [
         {
+            "key": one.key, "kind": kinds.get(one.body, Organisation.Kind.EXPERIMENTER.label),
+            "look_at": places.get(one.look_first, one.look_first),
             "full_name": one.full_name, "title": one.title, "body": bodies[one.body],
             "email": one.email, "password": kept.get(one.key, {}).get("password", ""), "sees": one.sees,
             "look_first": one.look_first, "code": _code(enrolled.get(one.email)),

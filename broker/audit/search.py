@@ -122,6 +122,21 @@ def count(query: Query, *, below: int, most: int) -> int:
         return cursor.fetchone()[0]
 
 
+def by_hour(query: Query, *, newest: int) -> list[tuple[datetime, int, int]]:
+    """(hour, done, refused or failed) of what answers `query` among the `newest` leaves of the log, oldest hour first.
+
+    Bounded by leaves, not by time, so that it costs the same whatever the log's length."""
+    where, values = query.where()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT date_trunc('hour', i.at) AS hour, count(*) FILTER (WHERE i.out = 'allow'), "
+            "count(*) FILTER (WHERE i.out <> 'allow') FROM audit_index i "
+            f"WHERE i.leaf_index > (SELECT max(leaf_index) FROM audit_index) - %s AND {where} GROUP BY 1 ORDER BY 1",
+            [newest, *values],
+        )
+        return cursor.fetchall()
+
+
 def tokens_of(*references: str) -> tuple[bytes, ...]:
     """Every token, of every year, of these references ("user:12"); empty when they were erased or never wrote."""
     with connection.cursor() as cursor:

@@ -1,13 +1,16 @@
 """Which rooms a person has on their desk, after the roles they hold today. Every list is bounded."""
 
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from django.db.models import Count, Q
 
+from broker import clock
 from broker.accounts.desk import Task
 from broker.accounts.grants import held
-from broker.accounts.models import Organisation, Role
+from broker.accounts.models import Countersign, Organisation, Role
 from broker.desk import path
+from broker.desk.figures import lasting
 from broker.releases import desk as releases_desk
 from broker.releases.models import Release
 from consent import desk as consent_desk
@@ -17,6 +20,8 @@ from zones.models import Dataset, Zone
 
 PROVIDERS = (zones_desk.waiting_for, consent_desk.waiting_for, releases_desk.waiting_for)
 LIMIT = 10  # lines of one list on a desk; the full list is one link away
+SOON = timedelta(days=3)  # before the day a decision is due
+OLD = timedelta(days=5)  # a task that has waited longer is marked
 ZONE_ROLES = ("operate", "steward", "advise", "audit")
 
 
@@ -24,6 +29,23 @@ def waiting_for(user) -> list[Task]:
     """What waits for `user` or is awaited by them in every room, the oldest first."""
     tasks = [task for provider in PROVIDERS for task in provider(user)]
     return sorted(tasks, key=lambda task: task.since or datetime.max.replace(tzinfo=UTC))
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A task as a desk shows it: since when, in words, and whether that is long."""
+
+    task: Task
+    age: str
+    is_old: bool
+
+
+def lines(tasks: list[Task]) -> list[Line]:
+    now = clock.now()
+    return [
+        Line(task, lasting(now - task.since) if task.since else "", bool(task.since and now - task.since > OLD))
+        for task in tasks
+    ]
 
 
 def rooms_of(user) -> dict:
@@ -45,7 +67,7 @@ def rooms_of(user) -> dict:
     if zones or is_operator:
         rooms["zones"] = _zones(zones, roles)
     if is_clerk:
-        rooms["queue"] = _queue()
+        rooms["queue"] = _queue(user)
     if experiments:
         rooms.update(_experiments(user, organisation))
     return rooms
@@ -67,13 +89,49 @@ def _zones(ids: set[int], roles: dict[str, set[int]]) -> list[Zone]:
     return zones
 
 
-def _queue() -> list[RegistryEntry]:
-    """The registry's files to decide, the first due first."""
-    return list(
+@dataclass(frozen=True, slots=True)
+class File:
+    """A registry request as the clerk's table shows it: `failed` automatic checks, who gave the first opinion."""
+
+    entry: RegistryEntry
+    age: str
+    failed: int
+    first_by: str
+    mine_given: bool
+    is_late: bool
+    is_soon: bool
+
+
+def _queue(user) -> list[File]:
+    """The registry's files to decide, the first due first; those of one's own organisation are a colleague's."""
+    entries = list(
         RegistryEntry.objects.filter(status__in=[RegistryEntry.Status.SUBMITTED, RegistryEntry.Status.UNDER_REVIEW])
+        .exclude(organisation__in=user.organisation_ids)
         .select_related("organisation")
         .order_by("due_on", "submitted_at", "pk")[: LIMIT * 4]
     )
+    opened = {
+        sign.object_ref: sign.first_by
+        for sign in Countersign.objects.filter(
+            second_by=None, object_ref__in=[f"registry:{entry.pk}@{entry.version}" for entry in entries]
+        ).select_related("first_by")
+    }
+    now, today = clock.now(), clock.today()
+    files = []
+    for entry in entries:
+        first = opened.get(f"registry:{entry.pk}@{entry.version}")
+        files.append(
+            File(
+                entry=entry,
+                age=lasting(now - (entry.submitted_at or entry.created_at)),
+                failed=sum(not check["ok"] for check in entry.checks),
+                first_by=str(first) if first else "",
+                mine_given=first == user,
+                is_late=bool(entry.due_on and entry.due_on < today),
+                is_soon=bool(entry.due_on and today <= entry.due_on <= today + SOON),
+            )
+        )
+    return files
 
 
 def _experiments(user, organisation) -> dict:

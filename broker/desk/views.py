@@ -5,8 +5,10 @@ from django.contrib.auth.decorators import login_not_required
 from django.db import connection
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from broker.audit import state
 from broker.desk import figures, roles, specimens
 
 
@@ -22,6 +24,7 @@ def home(request):
             "to_release": to_release,
             "counts": figures.counts(),
             "zones": figures.open_zones(),
+            "log": state.checkpoint(),
         },
     )
 
@@ -35,14 +38,18 @@ def about_me(request):
 @require_safe
 def desk(request):
     """Whoever signs in arrives here: what waits, then the rooms of their roles."""
-    tasks = roles.waiting_for(request.user)
+    rooms = roles.rooms_of(request.user)
+    shown = {
+        reverse("registry-review", args=[file.entry.pk]) for file in rooms.get("queue", ())
+    }  # in the clerk's table
+    tasks = [task for task in roles.waiting_for(request.user) if task.link not in shown]
     return render(
         request,
         "desk/desk.html",
         {
-            "mine": [task for task in tasks if task.is_mine],
-            "awaited": [task for task in tasks if not task.is_mine],
-            **roles.rooms_of(request.user),
+            "mine": roles.lines([task for task in tasks if task.is_mine]),
+            "awaited": roles.lines([task for task in tasks if not task.is_mine]),
+            **rooms,
         },
     )
 

@@ -97,7 +97,7 @@ def test_a_zone_s_people_read_their_zone_only(committed, signed):
     answer, _ = read(delegate)
     elsewhere = signed_in(delegate).post(reverse("audit-bundle"), {"whole": "on"})
 
-    assert {line["zone"] for line in answer.context["lines"]} == {zone.slug}
+    assert {line["zone"].name for line in answer.context["lines"]} == {zone.name}
     assert elsewhere.status_code == 403
 
 
@@ -109,7 +109,8 @@ def test_refusals_are_told_with_their_rules(auditor, signed):
     answer, page = read(auditor, question="refus")
 
     assert acts_shown(answer) == ["gate.decide"]
-    assert "G11, G20" in page
+    assert [line["reasons"] for line in answer.context["lines"]] == [["G11", "G20"]]
+    assert all(f">{rule}</span>" in page for rule in ("G11", "G20"))
     assert "La convention est suspendue." in page
 
 
@@ -203,3 +204,53 @@ def test_a_choice_among_many_datasets_is_asked_by_its_identifier(auditor, signed
 
     assert len(acts_shown(answer)) == 1
     assert f'<input type="text" name="dataset" value="{wanted.slug}"' in page
+
+
+def test_what_an_event_names_is_a_link_when_the_reader_may_open_it(auditor, signed):
+    convention = factories.convention()
+    zone, body = convention.zone, convention.organisation
+    body.siren = "900000076"
+    body.save()
+    write(act="convention.sign", obj=("convention", convention.ref), zone=zone.reference,
+          org="org:900000076")  # fmt: skip
+    signed()
+
+    answer, page = read(auditor, convention=convention.ref)
+
+    line = answer.context["lines"][0]
+    assert line["on"].link == reverse("convention-detail", args=[convention.ref])
+    assert (line["zone"].name, line["org"].name) == (zone.name, body.name)
+    assert f'href="{line["on"].link}"' in page
+
+
+def test_a_leaf_that_names_something_strange_is_shown_and_links_nowhere(auditor, signed):
+    for obj in (("convention", "../x"), ("release", "pas-un-uuid"), ("dataset", "9" * 30), ("gatedecision", "'")):
+        write(act="zone.create", obj=obj)
+    signed()
+
+    answer, _ = read(auditor, act="zone.create")
+
+    assert answer.status_code == 200
+    assert {line["on"].link for line in answer.context["lines"]} == {""}
+
+
+def test_the_accesses_are_drawn_within_the_reader_s_zones(committed, signed):
+    seen, other = factories.zone(), factories.zone()
+    delegate = factories.user("Nadia Benali")
+    grants.give(delegate, "zones.advise", seen, by=SYSTEM)
+    for zone, out in ((seen, "allow"), (seen, "deny"), (other, "allow")):
+        write(act="gate.decide", zone=zone.reference, out=out)
+    write(act="zone.amend", zone=seen.reference)  # no access: not drawn
+    signed()
+
+    picture = read(delegate)[0].context["picture"]
+
+    assert (picture.done, picture.refused) == (1, 1)
+
+
+def test_the_picture_belongs_to_the_first_page_of_an_answer(auditor, signed):
+    write(act="gate.decide")
+    signed()
+
+    assert read(auditor)[0].context["picture"] is not None
+    assert read(auditor, avant="1")[0].context["picture"] is None

@@ -8,7 +8,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from broker import clock
-from broker.desk import figures, path
+from broker.accounts.desk import Task
+from broker.accounts.models import Countersign
+from broker.desk import figures, path, roles
 from broker.errors import Reason, Refused
 from consent.models import Accreditation, RegistryEntry
 from tests import factories
@@ -106,6 +108,43 @@ def test_a_newcomer_s_desk_leads_to_the_organisation_once_the_account_is_safe():
     page = answer.content.decode()
     assert "Inscrire votre organisation" in page
     assert page.count('aria-current="step"') == 1
+
+
+def test_a_clerk_s_table_says_who_agreed_first_what_failed_and_what_is_late():
+    agency = factories.organisation("agency")
+    sophie, karim = (
+        factories.user(name, organisation=agency, role="registry_officer") for name in ("Sophie Martin", "Karim Haddad")
+    )
+    late = factories.registry_entry(
+        status="under_review", due_on=clock.today() - timedelta(days=1), checks=[{"ok": False}, {"ok": True}]
+    )
+    Countersign.objects.create(
+        act="registry.accredit", object_ref=f"registry:{late.pk}@{late.version}", concerned=late.organisation,
+        first_by=karim,
+    )  # fmt: skip
+    later = factories.registry_entry(status="under_review", due_on=clock.today() + timedelta(days=30))
+
+    answer = signed_in(sophie).get(reverse("desk"))
+
+    files = answer.context["queue"]
+    assert [file.entry for file in files] == [late, later]
+    assert (files[0].first_by, files[0].mine_given, files[0].failed, files[0].is_late) == (
+        "Karim Haddad",
+        False,
+        1,
+        True,
+    )
+    assert (files[1].first_by, files[1].failed, files[1].is_late, files[1].is_soon) == ("", 0, False, False)
+    assert answer.context["mine"] == []  # a file is shown once, in the table
+
+
+def test_a_task_says_since_when_and_whose_turn():
+    waiting = Task("Signer", clock.now() - timedelta(days=6), "/conventions/", turn="l'opérateur")
+
+    [line] = roles.lines([waiting])
+
+    assert (line.age, line.is_old) == ("6 jours", True)
+    assert roles.lines([Task("Signer", None, "/")])[0].age == ""
 
 
 def test_a_refusal_says_every_reason_with_its_text_and_its_mend(rf):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from broker.audit import search
 from broker.audit.actions import describe, recorded
-from broker.desk.journal import permissions
+from broker.desk.journal import permissions, picture
 
 
 def _within(query: search.Query, zones: tuple[str, ...] | None) -> search.Query:
@@ -22,6 +22,11 @@ def read(query: search.Query, *, question: dict, before: int | None = None, by) 
     if zones is not None:
         describe(zone=zones[0] if len(zones) == 1 else "")
     return search.page(_within(query, zones), before=before)
+
+
+def over_time(query: search.Query, *, by) -> picture.Picture | None:
+    """The picture of what `query` finds within the reader's scope: part of the reading that `read` wrote down."""
+    return picture.draw(search.by_hour(_within(query, permissions.scope(by)), newest=picture.NEWEST))
 
 
 @recorded("log.export")

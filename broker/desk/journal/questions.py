@@ -1,22 +1,26 @@
 """What auditors ask, each saved as a question with the fields that it needs. Source: audit-log.md."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Q
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from broker import clock
-from broker.accounts.models import User
+from broker.accounts.models import Organisation, User
 from broker.audit import search
 from broker.desk.journal import phrases
 from broker.releases.models import Release
-from consent.models import Convention, GateDecision
-from zones.models import Dataset, DatasetVersion
+from consent.models import Convention, GateDecision, Offer
+from zones.models import Dataset, DatasetVersion, Zone
 
+CONVENTION = re.compile(r"[A-Z]{2}-\d{4}-\d{4,}")  # a reference, as the log and the addresses write it
 MOST = 2_000  # objects of one dataset that a question names
 
 
@@ -31,8 +35,13 @@ class Question:
     needs: tuple[str, ...] = ()
 
 
-def _accesses(query, asked):
+def accesses(query: search.Query) -> search.Query:
+    """`query` limited to accesses to data."""
     return replace(query, act=phrases.ACCESSES)
+
+
+def _accesses(query, asked):
+    return accesses(query)
 
 
 def _decision(query, asked):
@@ -127,7 +136,56 @@ def tell(entries: list[search.Entry], *, reader) -> list[dict[str, Any]]:
     asked = [obj["id"] for obj in objects if obj["type"] == "gatedecision" and _is_uuid(obj["id"])]
     known = GateDecision.objects.filter(pk__in=asked).values_list("pk", "ruleset_version")
     decisions = {str(pk): version for pk, version in known}
-    return [_line(entry, references, people, details, decisions) for entry in entries]
+    named = _names(events, reader)
+    return [_line(entry, references, people, details, decisions, named) for entry in entries]
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A thing of the log in words, with its page when the reader may open it."""
+
+    name: str
+    link: str = ""
+
+
+def _names(events: list[dict], reader) -> dict[str, Named]:
+    """What the events name ("zone:slug", "org:siren", "dataset:1"…) -> its words; four queries whatever the number."""
+    objects = {(event["obj"]["type"], event["obj"]["id"]) for event in events if event["obj"]}
+
+    def numbers(kind: str) -> list[int]:
+        return [int(ident) for named, ident in objects if named == kind and ident.isdecimal() and len(ident) < 10]
+
+    slugs = {event["zone"].removeprefix("zone:") for event in events if event["zone"]}
+    sirens = {event["org"].removeprefix("org:") for event in events if event["org"]}
+    found = {f"org:{siren}": Named(name) for siren, name in
+             Organisation.objects.filter(siren__in=sirens).values_list("siren", "name")}  # fmt: skip
+    for zone in Zone.objects.filter(Q(slug__in=slugs) | Q(pk__in=numbers("zone"))).only("slug", "name", "status"):
+        public = zone.status in (Zone.Status.OPEN, Zone.Status.SUSPENDED)
+        named = Named(zone.name, reverse("zone-detail", args=[zone.slug]) if public else "")
+        found |= {f"zone:{zone.slug}": named, f"zone:{zone.pk}": named}
+    for dataset in Dataset.objects.for_user(reader).filter(pk__in=numbers("dataset")).only("slug", "title"):
+        found[f"dataset:{dataset.pk}"] = Named(dataset.title, reverse("dataset-detail", args=[dataset.slug]))
+    for offer in Offer.objects.for_user(reader).filter(pk__in=numbers("offer")).only("title"):
+        found[f"offer:{offer.pk}"] = Named(offer.title, reverse("offer-detail", args=[offer.pk]))
+    return found
+
+
+def _object(obj: dict | None, named: dict[str, Named]) -> Named:
+    """What an event is about, in words."""
+    if not obj:
+        return Named("")
+    kind, ident = obj["type"], obj["id"]
+    word = str(phrases.OBJECTS.get(kind, kind))
+    known = named.get(f"{kind}:{ident}")
+    if known:
+        return Named(f"{word} « {known.name} »", known.link)
+    if kind == "convention" and CONVENTION.fullmatch(ident):
+        return Named(f"{word} {ident}", reverse("convention-detail", args=[ident]))
+    if kind == "release" and _is_uuid(ident):
+        return Named(f"{word} {ident[:8]}", reverse("release-detail", args=[ident]))
+    if kind == "gatedecision" and _is_uuid(ident):
+        return Named(f"{word} {ident[:8]}", f"{reverse('audit-search')}?question=decision&decision={ident}")
+    return Named(f"{word} {ident}")
 
 
 def _is_uuid(text: str) -> bool:
@@ -138,7 +196,7 @@ def _is_uuid(text: str) -> bool:
         return False
 
 
-def _line(entry, references, people, details, decisions) -> dict[str, Any]:
+def _line(entry, references, people, details, decisions, named) -> dict[str, Any]:
     event = entry.event
     if event is None:
         return {"entry": entry, "who": "", "did": _("inscription illisible"), "at": None, "out": "error"}
@@ -150,7 +208,7 @@ def _line(entry, references, people, details, decisions) -> dict[str, Any]:
             "did": phrases.phrase(event["act"]),
             "at": at,
             "out": "allow",
-            "on": event["origin"],
+            "on": Named(event["origin"]),
         }
     reference = references.get(event["actor"]["id"], "")
     detail = details.get(entry.event_id, {})
@@ -161,13 +219,15 @@ def _line(entry, references, people, details, decisions) -> dict[str, Any]:
         "who": people.get(reference) or _who(reference, event["actor"]["kind"]),
         "behalf": people.get(references.get(event["on_behalf"], ""), ""),
         "did": phrases.phrase(event["act"]),
-        "on": f"{phrases.OBJECTS.get(obj['type'], obj['type'])} {obj['id']}" if obj else "",
+        "on": Named("") if obj and f"user:{obj['id']}" == reference else _object(obj, named),  # not oneself twice
         "out": event["out"],
         "reasons": event["reason"] if event["out"] != "allow" else [],
         "why": detail.get("message", ""),
-        "org": event["org"].removeprefix("org:"),
-        "conv": event["conv"].removeprefix("cv:").partition("@")[0],
-        "zone": event["zone"].removeprefix("zone:"),
+        "org": named.get(event["org"]) or Named(event["org"].removeprefix("org:")),
+        "conv": _object({"type": "convention", "id": event["conv"].removeprefix("cv:").partition("@")[0]}, named)
+        if event["conv"] and not (obj and obj["type"] == "convention")
+        else Named(""),
+        "zone": named.get(event["zone"]) or Named(event["zone"].removeprefix("zone:")),
         "rules": decisions.get(obj["id"], "") if obj else "",
         "rows": event["n"],
         "id": event["id"],

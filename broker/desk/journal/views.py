@@ -25,12 +25,13 @@ def search(request):
         form = QuestionForm(initial=request.GET.dict(), reader=request.user)
     else:
         form = QuestionForm(request.GET, reader=request.user)
-    lines, following = [], None
+    lines, following, drawn, before = [], None, None, _before(request)
     if form.is_valid():
-        page = actions.read(
-            questions.build(form.cleaned_data), question=form.told(), before=_before(request), by=request.user
-        )
+        query = questions.build(form.cleaned_data)
+        page = actions.read(query, question=form.told(), before=before, by=request.user)
         lines, following = questions.tell(page.entries, reader=request.user), page.next
+        if before is None:  # the first page shows the whole of the answer, the next ones go on reading
+            drawn = actions.over_time(query if form.told() else questions.accesses(query), by=request.user)
     return render(
         request,
         "desk/audit_search.html",
@@ -38,13 +39,16 @@ def search(request):
             "form": form,
             "lines": lines,
             "next": following,
+            "is_first": before is None,
+            "picture": drawn,
             "questions": questions.QUESTIONS,
             "asked": chosen,
             "bundle_form": BundleForm(request.GET.dict(), reader=request.user),
             "hidden": [(name, value) for name, value in request.GET.items() if name in form.fields and value],
             "reads_everything": permissions.reads_everything(request.user),
             "published": state.checkpoint(),
-            "narrowed": not form.is_valid() or bool(form.told()),
+            "is_all": form.is_valid() and not form.told(),
+            "told": len(form.told().keys() - {"question"}) if form.is_valid() else 0,
         },
         status=422 if form.errors else 200,
     )
