@@ -13,7 +13,16 @@ from broker.accounts import grants
 from broker.accounts.desk import Task
 from broker.accounts.models import Countersign, Role
 from consent import readiness
-from consent.models import Convention, NamedPerson, Offer, Opinion, RegistryEntry, Signature, StandingMandate
+from consent.models import (
+    CommercialLicence,
+    Convention,
+    NamedPerson,
+    Offer,
+    Opinion,
+    RegistryEntry,
+    Signature,
+    StandingMandate,
+)
 
 MOST = 25
 
@@ -29,6 +38,7 @@ def waiting_for(user) -> list[Task]:
         *_conventions(user, represented),
         *_persons(roles["operate"]),
         *_readiness(user),
+        *_licences(user, roles["operate"], represented),
     ]
     return sorted(
         found,
@@ -214,3 +224,37 @@ def _readiness(user) -> list[Task]:
         )
         for convention, lacks in readiness.to_complete(user, MOST)
     ]
+
+
+def _licences(user, zones, represented) -> list[Task]:
+    """Requests for a commercial licence: to finish, waiting for an answer, to answer."""
+    S = CommercialLicence.Status  # noqa: N806
+    rows = (
+        CommercialLicence.objects.filter(
+            Q(organisation__in=user.organisation_ids, status__in=(S.DRAFT, S.SUBMITTED))
+            | Q(dataset__zone__in=zones, status=S.SUBMITTED)
+        )
+        .select_related("organisation", "dataset__zone__operator")
+        .order_by("created_at", "pk")[:MOST]
+    )
+    tasks = []
+    for row in rows:
+        link, about = reverse("licence-detail", args=[row.ref]), {"ref": row.ref, "dataset": row.dataset}
+        if row.status == S.DRAFT:
+            mine = row.organisation_id in represented
+            tasks.append(
+                Task(
+                    _("Demande de licence commerciale %(ref)s à déposer : %(dataset)s") % about,
+                    row.created_at, link, "" if mine else _("votre représentant légal"),
+                )
+            )  # fmt: skip
+            continue
+        about["day"] = row.due_on.strftime("%d/%m/%Y")
+        if row.organisation_id in user.organisation_ids:
+            title = _("Demande de licence commerciale %(ref)s : réponse attendue le %(day)s") % about
+            tasks.append(Task(title, row.submitted_at, link, str(row.dataset.zone.operator)))
+        else:
+            about["name"] = row.organisation
+            title = _("Licence commerciale demandée par %(name)s sur %(dataset)s : répondre avant le %(day)s") % about
+            tasks.append(Task(title, row.submitted_at, link))
+    return tasks

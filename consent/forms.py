@@ -333,6 +333,21 @@ class ApplicationForm(SimulateForm):
         return day
 
 
+class LicenceForm(forms.Form):
+    """What a market use would be. A draft keeps whatever is filled in; filing it asks for what is needed."""
+
+    product = text(_("Votre produit"), max_length=200, help_text=_("Une phrase, lue par l'opérateur."))
+    market = text(_("À qui il sera vendu"), required=False, rows=2)
+    intended_on = day_field(_("Mise sur le marché prévue le"), required=False)
+    price_expectation = text(_("Prix envisagé pour les données"), required=False, max_length=200)
+    contact_name = text(_("À qui parler"), required=False, max_length=120)
+    contact_email = forms.EmailField(label=_("Son adresse électronique"), required=False)
+
+
+class LicenceAnswerForm(forms.Form):
+    text = text(_("Votre réponse, et ce qui la fonde"), rows=4, max_length=4000)
+
+
 class PersonForm(forms.Form):
     user = forms.ModelChoiceField(label=_("Personne de votre organisation"), queryset=User.objects.none())
     role = forms.ChoiceField(

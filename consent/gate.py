@@ -537,8 +537,14 @@ def _order_holds(case: Case, longest: timedelta) -> bool:
     )
 
 
+def _is_unordered_machine(case: Case) -> bool:
+    return case.credential is not None and case.order is None
+
+
 def named_person(case: Case, rules: RuleSet) -> Verdict:
-    """G02."""
+    """G02. A machine that nobody ordered acts for no person: G01 refuses it, there is nobody to judge here."""
+    if _is_unordered_machine(case):
+        return NOT_CONCERNED
     person = _need(case.person, "la personne qui demande", "the person who asks")
     named, today = person.named, _today(case, rules)
     if (
@@ -556,7 +562,7 @@ def named_person(case: Case, rules: RuleSet) -> Verdict:
 def trained_and_bound(case: Case, rules: RuleSet) -> Verdict:
     """G03. Personal data alone: each family of domains learnt recently enough, and this convention's undertaking."""
     dataset = _dataset(case)
-    if not dataset.is_personal:
+    if not dataset.is_personal or _is_unordered_machine(case):
         return NOT_CONCERNED
     person = _need(case.person, "la personne qui demande", "the person who asks")
     lacks = what_is_missing(person.trainings, person.undertook_on, dataset.domains, _today(case, rules), rules)

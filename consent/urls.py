@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from consent.views import application, convention, offer, registry, subjects, training
+from consent.views import application, convention, licence, offer, registry, subjects, training
 
 urlpatterns = [
     path("registre/", registry.list_, name="registry-list"),
@@ -19,7 +19,9 @@ urlpatterns = [
     path("offres/<int:pk>/notice/", offer.notice, name="offer-notice"),
     path("offres/<int:pk>/simuler/", application.simulate, name="offer-simulate"),
     path("offres/<int:pk>/demander/", application.create, name="application-create"),
-    path("licence-commerciale/", application.commercial_licence, name="commercial-licence"),
+    path("licence-commerciale/", licence.list_, name="commercial-licence"),
+    path("jeux/<slug:slug>/licence/", licence.create, name="licence-create"),
+    path("licences/<str:ref>/", licence.detail, name="licence-detail"),
     path("zones/<slug:slug>/oppositions/nouvelle/", subjects.opposition_create, name="opposition-create"),
     path("notices/<str:ref>/", subjects.convention_notice, name="convention-notice"),
     path("conventions/", convention.list_, name="convention-list"),

@@ -1,6 +1,9 @@
 """Closed lists in plain words: purposes, legal bases, and the classes of environment they go with."""
 
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
+
+from broker.errors import Reason
 
 # Purpose codes an operator may accept (legal-gate, section 1: `purpose_code`, a code from a closed list).
 PURPOSES = {
@@ -50,3 +53,9 @@ OBLIGATIONS = {
 
 def purpose_label(code: str) -> str:
     return str(PURPOSES.get(code, code))
+
+
+def told(reasons) -> list[Reason]:
+    """The reasons of a decision in the reader's language, as pages show them."""
+    language = get_language() or "fr"
+    return [Reason(r.rule, r.message_in(language), r.source_in(language), r.link) for r in reasons]

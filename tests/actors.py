@@ -120,6 +120,6 @@ def world() -> World:
         "invitation": Invitation.objects.create(
             organisation=startup, email=users["outsider"].email, invited_by=representative
         ), "release": ready_release(convention, named),
-        "leaf": SimpleNamespace(index=0),
+        "leaf": SimpleNamespace(index=0), "licence": factories.licence(startup, dataset, by=representative),
     }  # fmt: skip
     return World(users, objects)

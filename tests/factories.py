@@ -270,6 +270,20 @@ def convention(of=None, *, organisation_=None, named=None, signed=True, trained=
     return made
 
 
+def licence(organisation_, of, *, by, **facts):
+    """A request for a commercial licence, filed and waiting for the operator's answer."""
+    from consent.models import CommercialLicence
+
+    facts = {
+        "status": "submitted", "product": "Alerte glycémique", "market": "hôpitaux", "intended_on": clock.today(),
+        "contact_email": by.email, "submitted_at": clock.now(), "submitted_by": by,
+        "due_on": clock.today() + timedelta(days=45), **facts,
+    }  # fmt: skip
+    return CommercialLicence.objects.create(
+        ref=f"LC-2026-{next(_numbers):04d}", organisation=organisation_, dataset=of, created_by=by, **facts
+    )
+
+
 def make_ready(convention, person):
     """`person` learnt what the dataset's domains ask for, and signed the undertaking of `convention` (rule G03)."""
     from consent import lessons

@@ -48,16 +48,22 @@ def request_release(convention: Convention, *, by, second_factor_at, address: st
     version = newest_version(convention)
     offer_columns = list(convention.offer.columns.select_related("column"))
     wanted = list(columns)
-    asked = recipe.compose(
-        convention=convention, version=version, offer_columns=offer_columns, wanted=wanted, ruleset="",
-        duckdb=duckdb.__version__,
-    )  # fmt: skip
+    offered = {item.column.name for item in offer_columns}
+    asked = None
+    if set(wanted) <= offered:  # else the gate alone answers, with every reason
+        asked = recipe.compose(
+            convention=convention, version=version, offer_columns=offer_columns, wanted=wanted, ruleset="",
+            duckdb=duckdb.__version__,
+        )  # fmt: skip
     permit = record.decide(
         "release_create", by=by, convention=convention, version=version,
-        columns=facts.gated_columns(asked, convention), purpose_kind=convention.purpose_kind,
+        columns=facts.gated_columns(asked, convention) if asked else wanted, purpose_kind=convention.purpose_kind,
         purpose_code=convention.purpose_code, second_factor_at=second_factor_at, address=address,
         delivery_mode=convention.offer.delivery_mode, now=clock.now(),
     )  # fmt: skip
+    if asked is None:
+        record.give_back(permit)
+        raise BadInput(_("Ces colonnes ne font pas partie de l'offre. Retirez-les de la demande."))
     try:
         return _create(convention, by=by, version=version, asked=asked, decision_id=permit.decision_id)
     except Exception:

@@ -140,15 +140,35 @@ def pull(request, pk: UUID):
         return JsonResponse(as_problem(error), status=error.status, content_type="application/problem+json")
 
 
+@csrf_exempt  # as for `pull`
+@login_not_required
+@require_GET
+def pull_unordered(request, pk: UUID):
+    """A machine that names a release but brings nobody's order: the gate says so (G01), and the log keeps it."""
+    try:
+        credential = machines.credential_of(request.headers.get("Authorization", ""))
+        if credential is None:
+            return _unknown_machine()
+        release = Release.objects.select_related("convention", "dataset_version", "key").filter(pk=pk).first()
+        if release is None or release.convention.environment_id != credential.environment_id:
+            raise NotAllowed(_("Aucune remise de ce numéro pour cet environnement."))
+        return _answer(release, permit_for(release, by=credential, address=request.client_address), by=credential,
+                       first_byte=0)  # fmt: skip
+    except TerrainError as error:
+        return JsonResponse(as_problem(error), status=error.status, content_type="application/problem+json")
+
+
+def _unknown_machine():
+    unknown = NotAllowed(_("Identifiant de machine inconnu ou révoqué : créez-en un sur la page de l'environnement."))
+    answer = JsonResponse(as_problem(unknown), status=401, content_type="application/problem+json")
+    answer["WWW-Authenticate"] = machines.SCHEME
+    return answer
+
+
 def _pull(request, pk):
     credential = machines.credential_of(request.headers.get("Authorization", ""))
     if credential is None:
-        unknown = NotAllowed(
-            _("Identifiant de machine inconnu ou révoqué : créez-en un sur la page de l'environnement.")
-        )
-        answer = JsonResponse(as_problem(unknown), status=401, content_type="application/problem+json")
-        answer["WWW-Authenticate"] = machines.SCHEME
-        return answer
+        return _unknown_machine()
     order = MachineOrder.objects.select_related("person", "environment").filter(pk=pk).first()
     if order is None or order.environment_id != credential.environment_id:
         raise NotAllowed(_("Aucun ordre de ce numéro pour cet environnement."))

@@ -14,7 +14,7 @@ class ReleaseForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         error_messages={
             "required": _("Cochez au moins une colonne."),
-            "invalid_choice": _("« %(value)s » ne fait pas partie de l'offre : rechargez la page."),
+            "invalid_choice": _("« %(value)s » n'est pas une colonne de ce jeu : rechargez la page."),
         },
     )
 
@@ -26,8 +26,10 @@ class ReleaseForm(forms.Form):
             if treatment["kind"] != "drop":
                 self.offered.append((item, treatments.words(treatment)))
         field = self.fields["columns"]
-        field.choices = [(item.column.name, item.column.name) for item, _words in self.offered]
-        field.initial = [name for name, _label in field.choices]
+        # Any column of the dataset may be asked for: the gate says which are not justified, and records it.
+        others = convention.offer.dataset.columns.exclude(name__in=[item.column.name for item, _words in self.offered])
+        field.initial = [item.column.name for item, _words in self.offered]
+        field.choices = [(name, name) for name in (*field.initial, *others.values_list("name", flat=True))]
 
     def rows(self):
         """For the table: the offer's column, its box, its treatment in words."""

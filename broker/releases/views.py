@@ -44,7 +44,10 @@ def create(request, ref):
     if not permissions.may_request(request.user, convention):
         raise NotAllowed(_("Seules les personnes nommées par la convention demandent une remise."))
     form = ReleaseForm(request.POST or None, convention=convention)
-    context = {"convention": convention, "form": form, "version": actions.newest_version(convention)}
+    context = {
+        "convention": convention, "form": form, "version": actions.newest_version(convention),
+        "is_named": permissions.is_named(request.user, convention),
+    }  # fmt: skip
     if request.method == "POST" and form.is_valid():
         try:
             release = actions.request_release(

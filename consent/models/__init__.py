@@ -1,6 +1,7 @@
 from .application import Application, PurposeKind
 from .convention import Convention, ConventionDocument, NamedPerson, SealedDocument, Signature, SignatureLevel
 from .decision import Effect, GateDecision, QuotaUse
+from .licence import CommercialLicence
 from .life import AdversarialStep, ConventionAct, DeletionAttestation
 from .offer import DeliveryMode, ModelsFate, Offer, OfferColumn, Opinion, StandingMandate
 from .opposition import Opposition, SealedRequest
@@ -15,6 +16,7 @@ __all__ = [
     "Consent",
     "ConsentImport",
     "ConsentWithdrawal",
+    "CommercialLicence",
     "Convention",
     "ConventionAct",
     "ConventionDocument",

@@ -10,6 +10,7 @@ from broker.errors import BadInput, Refused, WrongState
 from consent import facts, gate, permissions, rules, terms
 from consent.deadlines import last_day_of
 from consent.models import Application, Offer, PurposeKind
+from consent.transitions import licence as licences
 from consent.words import BASES, CONDITIONS
 
 S = Application.Status
@@ -43,10 +44,25 @@ def simulate(offer: Offer, *, by, organisation, **asked) -> gate.Decision:
 def _simulated(offer, *, by, organisation, **asked):
     decision = judge(offer, by=by, organisation=organisation, **asked)
     describe(
-        obj=offer, zone=offer.dataset.zone.reference, org=organisation, purp=PurposeKind.EXPERIMENTATION,
+        obj=offer, zone=offer.dataset.zone.reference, org=organisation,
+        purp=asked.get("purpose_kind", PurposeKind.EXPERIMENTATION),
         detail={"would_refuse": [reason.rule for reason in decision.refusals]},
     )  # fmt: skip
     return decision
+
+
+def refuse_commercial(offer: Offer, *, by, organisation, solution: str, **asked):
+    """G06 refuses a commercial purpose whoever asks; the request for a licence is opened, prefilled, in its own file.
+
+    Returns the decision and the draft: nothing of the experiment is touched."""
+    environment = organisation.environments.order_by("-created_at").first()
+    decision = _simulated(
+        offer, by=by, organisation=organisation, environment=environment, purpose_kind=PurposeKind.COMMERCIAL,
+        purpose_code=offer.purposes[0], **asked,
+    )  # fmt: skip
+    return decision, licences.draft(
+        offer.dataset, by=by, organisation=organisation, **({"product": solution} if solution else {})
+    )
 
 
 def judge(offer: Offer, *, by, organisation, **asked) -> gate.Decision:

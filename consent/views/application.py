@@ -13,7 +13,7 @@ from consent.forms import ApplicationForm, SimulateForm
 from consent.models import Offer, PurposeKind
 from consent.transitions import application as applications
 from consent.views.offer import notice_ready_on
-from consent.words import OBLIGATIONS
+from consent.words import OBLIGATIONS, told
 
 
 def _open_offer(request, pk) -> Offer:
@@ -52,8 +52,8 @@ def simulate(request, pk):
     context = {"offer": offer, "form": form, "decision": decision, "notice_ready_on": notice_ready_on(offer)}
     if decision is not None:
         context |= {
-            "blocking": [r for r in decision.refusals if r.rule not in applications.gate.SETTLED_LATER],
-            "later": [r for r in decision.refusals if r.rule in applications.gate.SETTLED_LATER],
+            "blocking": told([r for r in decision.refusals if r.rule not in applications.gate.SETTLED_LATER]),
+            "later": told([r for r in decision.refusals if r.rule in applications.gate.SETTLED_LATER]),
             "obligations": [
                 {"rule": r.rule, "words": OBLIGATIONS.get(r.rule, r.message)} for r in decision.reasons if not r.refuses
             ],
@@ -68,7 +68,7 @@ def create(request, pk):
     if organisation is None:
         return _without_organisation(request)
     if request.method == "POST" and request.POST.get("purpose_kind") == PurposeKind.COMMERCIAL:
-        return redirect("commercial-licence")
+        return _commercial(request, offer, organisation)
     initial = {
         "purpose_kind": PurposeKind.EXPERIMENTATION, "purpose_code": offer.purposes[0],
         "environment": SecureEnvironment.objects.filter(organisation=organisation).order_by("-created_at").first(),
@@ -90,6 +90,16 @@ def create(request, pk):
     return render(request, "consent/application_create.html", context, status=422 if form.is_bound else 200)
 
 
-def commercial_licence(request):
-    """Where a commercial use is sent: a separate track, that no experimentation file opens."""
-    return render(request, "consent/commercial_licence.html")
+def _commercial(request, offer, organisation):
+    """The gate refuses, for everybody; the request for a licence, a file of its own, is opened beside."""
+    decision, licence = applications.refuse_commercial(
+        offer, by=request.user, organisation=organisation, solution=request.POST.get("solution", "")[:200],
+        second_factor_at=second_factor.at(request), **_first_dates(offer),
+    )  # fmt: skip
+    reasons = told([r for r in decision.refusals if r.rule not in applications.gate.SETTLED_LATER])
+    return render(
+        request,
+        "consent/commercial_refused.html",
+        {"offer": offer, "licence": licence, "reasons": reasons},
+        status=403,
+    )

@@ -228,7 +228,8 @@ def test_a_commercial_use_is_sent_to_the_licence_track():
         reverse("application-create", args=[offer.pk]), {"purpose_kind": "commercial", "solution": "Vendre"}
     )
 
-    assert answer["Location"] == reverse("commercial-licence")
+    assert answer.status_code == 403
+    assert "/licences/LC-" in answer.content.decode()
     assert not Application.objects.exists()
 
 

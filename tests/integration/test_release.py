@@ -14,7 +14,7 @@ from broker.accounts import machines
 from broker.accounts.models import MachineCredential
 from broker.audit.search import references_of
 from broker.epoch.actions import raise_epoch
-from broker.errors import BadInput, Refused
+from broker.errors import Refused
 from broker.keys.store import KeyStore
 from broker.releases import actions, delivery, store, tasks
 from broker.releases.models import Delivery, Release, TraceEntry
@@ -109,9 +109,12 @@ def test_a_refused_request_makes_no_release_and_is_recorded_with_every_reason(st
     assert GateDecision.objects.get().effect == "deny"
 
 
-def test_a_column_outside_the_offer_is_refused_before_the_gate(stays):
-    with pytest.raises(BadInput, match="weight"):
+def test_a_column_outside_the_offer_is_refused_by_the_gate_that_keeps_it(stays):
+    with pytest.raises(Refused, match="weight") as refused:
         stays.ask(["age", "weight"])
+
+    assert [reason.code for reason in refused.value.reasons] == ["G21"]
+    assert GateDecision.objects.get().columns == ["age", "weight"]
 
 
 def test_reinforced_sensitivity_without_its_approval_never_leaves(stays):

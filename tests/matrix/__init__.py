@@ -42,6 +42,7 @@ PLACES = {
     "demandes": ("registry_entry", "pk"),
     "candidatures": ("application", "pk"),
     "conventions": ("convention", "ref"),
+    "licences": ("licence", "ref"),
     "notices": ("convention", "ref"),
     "remises": ("release", "pk"),
     "environnements": ("environment", "pk"),

@@ -18,5 +18,5 @@ def releases_of_convention(context, convention):
         "convention": convention,
         "releases": list(found[:SHOWN]),
         "may_request": convention.status in ("signing", "active", "suspended")
-        and permissions.may_request(user, convention),
+        and permissions.is_named(user, convention),
     }
