@@ -1,7 +1,7 @@
 """The writes of zones and datasets. Each is a verb of the log; a refusal is recorded too."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -503,8 +503,9 @@ def add_version(dataset: Dataset, *, by: User, sealed: Sealed, reading: Reading)
     twin = row.versions.filter(sha256=sealed.sha256).exclude(status=DatasetVersion.Status.REFUSED).first()
     if twin is not None:
         raise BadInput(
-            _("Ce fichier est déjà la version %(number)s de ce jeu, à l'octet près.") % {"number": twin.number}
-        )
+            _("Ce fichier est déjà la version %(number)s de ce jeu, à l'octet près. Pour le lire autrement, ouvrez la "
+              "page de cette version.") % {"number": twin.number}
+        )  # fmt: skip
     last = row.versions.order_by("-number").values_list("number", flat=True).first()
     version = DatasetVersion.objects.create(
         dataset=row,
@@ -513,7 +514,7 @@ def add_version(dataset: Dataset, *, by: User, sealed: Sealed, reading: Reading)
         sha256=sealed.sha256,
         size=sealed.size,
         stored_as=sealed.stored_as,
-        reading=reading.as_json(),
+        reading=dated(reading).as_json(),
         progress={"step": "received", "percent": 0},
         received_by=by,
     )
@@ -534,12 +535,65 @@ def begin_profile(version: DatasetVersion, *, by=WORKER) -> DatasetVersion:
     return row
 
 
+@recorded("version.reread")
+def reread_version(version: DatasetVersion, *, by: User, reading: Reading) -> DatasetVersion:
+    """The same sealed bytes, read otherwise: a new version, so that what was made of the former one stays true."""
+    from zones.tasks import profile_version
+
+    row = _locked_dataset(version.dataset)
+    describe(
+        obj=row,
+        zone=row.zone.reference,
+        org=row.zone.operator,
+        detail={"of": version.number, "sha256": version.sha256, "reading": reading.asked},
+    )
+    permissions.require(by, "add_version", row.zone)
+    if row.status == Dataset.Status.WITHDRAWN:
+        raise WrongState(_("Ce jeu est retiré : il ne reçoit plus de version."))
+    live = row.versions.filter(stored_as=version.stored_as).exclude(status=DatasetVersion.Status.REFUSED)
+    if twin := next((v for v in live if Reading.of(v.reading).asked == reading.asked), None):
+        raise BadInput(
+            _("Ces octets sont déjà lus ainsi : c'est la version %(number)s de ce jeu.") % {"number": twin.number}
+        )
+    last = row.versions.order_by("-number").values_list("number", flat=True).first()
+    made = DatasetVersion.objects.create(
+        dataset=row,
+        number=(last or 0) + 1,
+        file_name=version.file_name,
+        sha256=version.sha256,
+        size=version.size,
+        stored_as=version.stored_as,
+        reading=dated(replace(reading, blank_lines=None, columns=(), mended={})).as_json(),
+        progress={"step": "received", "percent": 0},
+        received_by=by,
+    )
+    describe(obj=made)
+    profile_version.defer(version_id=made.pk)
+    return made
+
+
+def dated(reading: Reading) -> Reading:
+    """FHIR patients have no age: it is told on the day of reception, once and for all, so that a rebuild finds it."""
+    return replace(reading, age_on=clock.today().isoformat()) if reading.format == "fhir" else reading
+
+
 @recorded("version.refuse")
-def refuse_version(version: DatasetVersion, *, by=WORKER, problem: str) -> None:
+def refuse_upload(dataset: Dataset, *, by: User, file_name: str, problem: str) -> None:
+    """A file that was turned away at the door: nothing of it is kept but its name and why."""
+    describe(
+        obj=dataset,
+        zone=dataset.zone.reference,
+        org=dataset.zone.operator,
+        detail={"file": file_name[:200], "problem": problem},
+    )
+
+
+@recorded("version.refuse")
+def refuse_version(version: DatasetVersion, *, by=WORKER, problem: str, proposed: dict[str, Any] | None = None) -> None:
     row = DatasetVersion.objects.select_for_update(of=("self",)).select_related("dataset__zone").get(pk=version.pk)
     describe(obj=row, zone=row.dataset.zone.reference, detail={"problem": problem})
-    row.status, row.problem = DatasetVersion.Status.REFUSED, problem
-    row.save(update_fields=["status", "problem"])
+    row.status, row.problem, row.proposed = DatasetVersion.Status.REFUSED, problem, proposed or {}
+    row.save(update_fields=["status", "problem", "proposed"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -576,11 +630,20 @@ def column_difference(dataset: Dataset, names: list[str]) -> str:
 
 
 @recorded("version.profile")
-def keep_profile(version: DatasetVersion, *, by=WORKER, rows: int, reading: dict, columns: list[SeenColumn]) -> None:
+def keep_profile(
+    version: DatasetVersion,
+    *,
+    by=WORKER,
+    rows: int,
+    reading: dict,
+    columns: list[SeenColumn],
+    proposed: dict[str, Any] | None = None,
+) -> None:
     """Keep what the worker saw. Confirmed roles stay; suggestions are those of the last profile."""
     row = DatasetVersion.objects.select_for_update(of=("self",)).select_related("dataset__zone").get(pk=version.pk)
     dataset = _locked_dataset(row.dataset)
-    describe(obj=row, zone=dataset.zone.reference, n=rows, detail={"columns": [c.name for c in columns]})
+    told = {"columns": [c.name for c in columns], "mended": reading.get("mended", {})}
+    describe(obj=row, zone=dataset.zone.reference, n=rows, detail=told)
     if problem := column_difference(dataset, [c.name for c in columns]):
         raise BadInput(problem)
     known = {column.name: column for column in dataset.columns.all()}
@@ -593,8 +656,8 @@ def keep_profile(version: DatasetVersion, *, by=WORKER, rows: int, reading: dict
             column.sensitive_class = seen.sensitive_class
         column.save()
     row.status, row.rows, row.reading = DatasetVersion.Status.PROFILED, rows, reading
-    row.profiled_at, row.progress = clock.now(), {"step": "done", "percent": 100}
-    row.save(update_fields=["status", "rows", "reading", "profiled_at", "progress"])
+    row.profiled_at, row.progress, row.proposed = clock.now(), {"step": "done", "percent": 100}, proposed or {}
+    row.save(update_fields=["status", "rows", "reading", "proposed", "profiled_at", "progress"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import copy
 import re
+from dataclasses import replace
 from datetime import date
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ from broker.accounts.models import Organisation
 from zones import actions, geography, rules
 from zones.catalogue import ACCESS, Asked
 from zones.models import Dataset, Domain, Sensor, Service, Site, Zone
-from zones.reading import DELIMITERS, ENCODINGS, Reading
+from zones.reading import DELIMITERS, ENCODINGS, Reading, mends_in_words
 
 
 class DayInput(forms.DateInput):
@@ -385,7 +386,11 @@ class UploadForm(forms.Form):
 
     format = forms.ChoiceField(
         label=_l("Format"),
-        choices=[("csv", _l("CSV, une ligne par enregistrement")), ("ndjson", _l("JSON par lignes"))],
+        choices=[
+            ("csv", _l("CSV, une ligne par enregistrement")),
+            ("ndjson", _l("JSON par lignes, une valeur par clé")),
+            ("fhir", _l("FHIR en vrac, une ressource par ligne (mise à plat)")),
+        ],
     )
     encoding = forms.ChoiceField(
         label=_l("Encodage"),
@@ -410,16 +415,91 @@ class UploadForm(forms.Form):
     )  # fmt: skip
     decimal = forms.ChoiceField(label=_l("Décimales"), choices=[(".", _l("point : 3.14")), (",", _l("virgule : 3,14"))])
 
+    same_mends = forms.BooleanField(label=_l("Corriger comme la version précédente"), required=False)
+
+    def __init__(self, *args, former: Reading | None = None, **options):
+        super().__init__(*args, **options)
+        self.former = former
+        if former is None or not former.is_mending:
+            del self.fields["same_mends"]
+        else:
+            self.fields["same_mends"].initial = True
+            self.fields["same_mends"].help_text = " · ".join(mends_in_words(former))
+
     def reading(self) -> Reading:
         facts = self.cleaned_data
         signs = {code: sign for sign, code in DELIMITER_CODES.items()}
-        return Reading(
+        chosen = Reading(
             format=facts["format"],
             encoding=facts["encoding"],
             delimiter=signs[facts["delimiter"]],
             header=facts["header"],
             missing=tuple(dict.fromkeys(facts["missing"].split())),
             decimal=facts["decimal"],
+        )
+        if self.former is None or not facts.get("same_mends"):
+            return chosen
+        return replace(chosen, **{name: getattr(self.former, name) for name in MENDS})
+
+
+MENDS = ("century", "dates", "skip_blank", "one_line", "number_nameless")
+
+
+def said(reading: Reading) -> dict[str, Any]:
+    """The fields of a form that say `reading`."""
+    return {
+        "format": reading.format,
+        "encoding": reading.encoding,
+        "delimiter": DELIMITER_CODES[reading.delimiter],
+        "header": "yes" if reading.header else "no",
+        "missing": " ".join(reading.missing),
+        "decimal": reading.decimal,
+        "century": ", ".join(reading.century),
+        "mdy": ", ".join(name for name, order in reading.dates.items() if order == "mdy"),
+        "dmy": ", ".join(name for name, order in reading.dates.items() if order == "dmy"),
+        "skip_blank": reading.skip_blank,
+        "one_line": reading.one_line,
+        "number_nameless": reading.number_nameless,
+    }
+
+
+def _columns(label: Words, help_text: Words = "") -> forms.CharField:
+    return forms.CharField(label=label, help_text=help_text, required=False, max_length=2000)
+
+
+def _names(told: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for part in told.split(",") if (name := part.strip())))
+
+
+class RereadForm(UploadForm):
+    """Every option of reading, for the bytes that are already there."""
+
+    century = _columns(
+        _l("Colonnes dont l'année 00AA se lit 20AA"), _l("Leurs noms, séparés par des virgules : 0014 se lit 2014.")
+    )
+    mdy = _columns(_l("Colonnes de dates mois/jour/année"), _l("Ramenées, avec les autres formes, à année-mois-jour."))
+    dmy = _columns(_l("Colonnes de dates jour/mois/année"), _l("De même."))
+    skip_blank = forms.BooleanField(label=_l("Passer les lignes sans aucune valeur"), required=False)
+    one_line = forms.BooleanField(label=_l("Ramener les noms des colonnes à une ligne"), required=False)
+    number_nameless = forms.BooleanField(label=_l("Numéroter les colonnes sans nom"), required=False)
+
+    def clean(self):
+        facts = super().clean() or {}
+        both = set(_names(facts.get("mdy", ""))) & set(_names(facts.get("dmy", "")))
+        if both:
+            self.add_error("dmy", _("« %(name)s » a deux formes : choisissez-en une.") % {"name": sorted(both)[0]})
+        return facts
+
+    def reading(self) -> Reading:
+        facts = self.cleaned_data
+        dates = {name: order for order in ("mdy", "dmy") for name in _names(facts[order])}
+        return replace(
+            super().reading(),
+            century=_names(facts["century"]),
+            dates=dates,
+            skip_blank=facts["skip_blank"],
+            one_line=facts["one_line"],
+            number_nameless=facts["number_nameless"],
         )
 
 

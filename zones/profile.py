@@ -24,6 +24,10 @@ WHOLE = r"[+-]?(0|[1-9][0-9]{0,17})"
 NUMBER = r"[+-]?(0|[1-9][0-9]*)?([.][0-9]*)?([eE][+-]?[0-9]{1,3})?"
 MOMENT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?(Z|[+-][0-9]{2}:?[0-9]{2})?)?"
 
+# Dates that `zones.reading` can bring to one shape, when a column holds several.
+ISO = r"[0-9]{4}([0-9]{4}|-[0-9]{2}-[0-9]{2}|[.][0-9]{2}[.][0-9]{2}|/[0-9]{2}/[0-9]{2})([ T].+)?"
+BARRED = r"^([0-9]{1,2})([/.-])([0-9]{1,2})[/.-][0-9]{4}([ T].+)?$"
+
 
 def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
@@ -55,6 +59,30 @@ def kind_of(connection, decimal: str) -> tuple[str, str]:
     if moment:
         return ("date" if dated else "timestamp"), "CAST(value AS TIMESTAMP)"
     return "text", "value"
+
+
+def dates_to_mend(connection, kind: str, held: int) -> dict[str, Any]:
+    """Dates of the years 1 to 99, and texts that are all dates but of several shapes: what a reading could mend."""
+    if kind in ("date", "timestamp"):
+        (early,) = connection.execute(
+            "SELECT coalesce(sum(n), 0) FROM v WHERE value LIKE '00__-%' AND value NOT LIKE '0000-%'"
+        ).fetchone()
+        return {"years_00": int(early)} if early else {}
+    if kind != "text":
+        return {}
+    iso, barred, first, second = connection.execute(
+        f"""
+        SELECT coalesce(sum(n) FILTER (regexp_full_match(value, '{ISO}')), 0),
+               coalesce(sum(n) FILTER (one IS NOT NULL), 0),
+               coalesce(sum(n) FILTER (one > 12), 0),
+               coalesce(sum(n) FILTER (two > 12), 0)
+        FROM (SELECT value, n, TRY_CAST(regexp_extract(value, '{BARRED}', 1) AS INTEGER) one,
+                     TRY_CAST(regexp_extract(value, '{BARRED}', 3) AS INTEGER) two FROM v)
+        """
+    ).fetchone()
+    if not barred or iso + barred != held:
+        return {}
+    return {"shapes": {"n": int(barred), "first_over_12": int(first), "second_over_12": int(second)}}
 
 
 def quantiles(connection, typed: str, held: int, personal: bool) -> dict[str, Any]:
@@ -121,6 +149,7 @@ def profile_column(connection, name: str, *, rows: int, personal: bool, decimal:
     if not held:
         return seen | {"type": "empty"}
     seen["type"], typed = kind_of(connection, decimal)
+    seen |= dates_to_mend(connection, seen["type"], held)
     alone = distinct == held and held > 1  # a value a row: an identifier, or an exact measure
     if seen["type"] in ("integer", "number") and not (personal and alone):
         seen["shape"] = quantiles(connection, typed, held, personal)

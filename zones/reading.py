@@ -1,22 +1,30 @@
 """How a source is read: stated by whoever sends it, stored with the version, shown on its page. Pure.
 
 Bytes are decoded strictly, in a stream: an error names its line and column. Nothing is guessed but the compression,
-which its first bytes tell.
+which its first bytes tell. What a reading mends (a century, the shape of dates, blank lines, names of columns) was
+accepted by a person, and every mended thing is counted: `mended` goes with the version, the manifest and the page.
 """
 
 import csv
 import json
+import re
 import zlib
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import date
 from typing import IO, Any
 
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from broker.errors import BadInput
+from zones.fhir import Flattening
 
 ENCODINGS = ("utf-8", "cp1252", "latin-1", "iso8859-15")  # all keep ASCII's line ends, on which the stream is cut
+FORMATS = ("csv", "ndjson", "fhir")
 DELIMITERS = (",", ";", "\t", "|")
+ORDERS = ("mdy", "dmy")  # of the day in a date with bars: 8/21/2023 or 21/8/2023
 EXTENSIONS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz", ".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz")
 GZIP = b"\x1f\x8b"
 CHUNK = 1024 * 1024  # bytes
@@ -37,9 +45,22 @@ class Limits:
 LIMITS = Limits()
 
 
+class Unreadable(BadInput):
+    """A file that cannot be read so; `proposed` are the options that would mend it, {} when nobody knows."""
+
+    def __init__(self, message: str, **proposed):
+        super().__init__(message)
+        self.proposed = proposed
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """`missing` are the marks that stand for no value, beside the empty text; `decimal` is the sign in numbers."""
+    """`missing` are the marks that stand for no value, beside the empty text; `decimal` is the sign in numbers.
+
+    Mends: `century` names the columns whose years 00YY are read 20YY; `dates` those where several shapes of dates are
+    made ISO, with the order of days and months; `skip_blank` passes rows without any value; `one_line` brings the
+    names of columns to one line; `number_nameless` names the columns that have no name.
+    """
 
     format: str = "csv"
     encoding: str = "utf-8"
@@ -47,23 +68,44 @@ class Reading:
     header: bool = True
     missing: tuple[str, ...] = field(default=())
     decimal: str = "."
-    blank_lines: int | None = None  # counted by the profile; None until then
+    century: tuple[str, ...] = field(default=())
+    dates: dict[str, str] = field(default_factory=dict)
+    skip_blank: bool = False
+    one_line: bool = False
+    number_nameless: bool = False
+    age_on: str = ""  # FHIR patients: the day on which ages are told, ISO
+    # Counted by the profile:
+    blank_lines: int | None = None  # lines without any value, not kept; None until then
+    columns: tuple[str, ...] = field(default=())  # FHIR: the paths met, in order
+    mended: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, stored: dict[str, Any]) -> "Reading":
         known = {f.name for f in fields(cls)}
         chosen = {name: value for name, value in stored.items() if name in known}
-        if "missing" in chosen:
-            chosen["missing"] = tuple(chosen["missing"])
+        for name in ("missing", "century", "columns"):
+            if name in chosen:
+                chosen[name] = tuple(chosen[name])
         return cls(**chosen)
 
     def as_json(self) -> dict[str, Any]:
-        return {**asdict(self), "missing": list(self.missing)}
+        lists = {name: list(getattr(self, name)) for name in ("missing", "century", "columns")}
+        return {**asdict(self), **lists}
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What a person chose, without what was counted: two readings that ask the same are one."""
+        return {k: v for k, v in self.as_json().items() if k not in ("blank_lines", "columns", "mended", "age_on")}
+
+    @property
+    def is_mending(self) -> bool:
+        return bool(self.century or self.dates or self.skip_blank or self.one_line or self.number_nameless)
 
     @property
     def is_plain(self) -> bool:
         """Whether the decoded text is already what the engine reads, so that no row needs to be written anew."""
-        return self.format == "csv" and self.delimiter == "," and self.header and self.blank_lines == 0
+        as_is = self.format == "csv" and self.delimiter == "," and self.header and self.blank_lines == 0
+        return as_is and not self.is_mending
 
 
 def expand(chunks: Iterable[bytes], *, limits: Limits = LIMITS) -> Iterator[bytes]:
@@ -182,14 +224,15 @@ def _decoded(block: bytes, encoding: str, line: int) -> str:
         text = block.decode(encoding)
     except UnicodeDecodeError as error:
         before = block[: error.start]
-        raise BadInput(
+        raise Unreadable(
             _("Ligne %(line)s, colonne %(column)s : l'octet 0x%(byte)s n'existe pas en %(encoding)s. Choisissez "
-              "l'encodage du fichier (souvent cp1252 ou latin-1) et envoyez-le à nouveau.") % {
+              "l'encodage du fichier (souvent cp1252 ou latin-1) et lisez-le à nouveau.") % {
                 "line": line + before.count(b"\n"),
                 "column": len(before[before.rfind(b"\n") + 1 :].decode(encoding)) + 1,
                 "byte": f"{block[error.start]:02X}",
                 "encoding": encoding,
-            }
+            },
+            encoding="",  # which one is told by `encoding_of`, once the whole file has been looked at
         ) from None  # fmt: skip
     if "\0" in text:
         raise BadInput(
@@ -210,7 +253,11 @@ def checked_names(names: list[str], *, limits: Limits = LIMITS) -> list[str]:
     seen: dict[str, int] = {}
     for place, name in enumerate(names, start=1):
         if not name:
-            raise BadInput(_("La colonne %(place)s de l'en-tête n'a pas de nom. Donnez-lui-en un.") % {"place": place})
+            raise Unreadable(
+                _("La colonne %(place)s de l'en-tête n'a pas de nom. Donnez-lui-en un, ou lisez à nouveau en la "
+                  "numérotant.") % {"place": place},
+                number_nameless=sum(not name for name in names),
+            )  # fmt: skip
         if len(name) > limits.name_signs:
             raise BadInput(
                 _("Le nom de la colonne %(place)s dépasse %(most)s signes. Vérifiez que le fichier a un en-tête.")
@@ -235,29 +282,142 @@ def _cut(block: str) -> Iterator[str]:
         yield block[start:]
 
 
-def rows(blocks: Iterable[str], reading: Reading, *, limits: Limits = LIMITS) -> Iterator[list[str] | None]:
+@dataclass
+class Seen:
+    """What was met while reading: mended, or only noticed (`proposed`: options that would mend it, with how many)."""
+
+    mended: dict[str, Any] = field(default_factory=dict)
+    proposed: dict[str, Any] = field(default_factory=dict)
+
+    def count(self, table: dict[str, Any], name: str, n: int = 1) -> None:
+        table[name] = table.get(name, 0) + n
+
+
+Cure = Callable[[str, int], str]
+
+
+def _header(row: list[str], reading: Reading, seen: Seen, limits: Limits) -> list[str]:
+    names = [name.strip() for name in row]
+    if broken := [name for name in names if len(name.split("\n")) > 1 or "\r" in name]:
+        if reading.one_line:
+            names = [" ".join(name.split()) for name in names]
+            seen.mended["one_line"] = [" ".join(name.split()) for name in broken]
+        else:
+            seen.proposed["one_line"] = len(broken)
+    if reading.number_nameless and (nameless := [at for at, name in enumerate(names, start=1) if not name]):
+        names = [name or f"colonne_{at}" for at, name in enumerate(names, start=1)]
+        seen.mended["number_nameless"] = [f"colonne_{at}" for at in nameless]
+    return checked_names(names, limits=limits)
+
+
+def _cures(names: list[str], reading: Reading, seen: Seen) -> list[tuple[int, Cure]]:
+    """For each column to mend its place and what is done to a value, counted."""
+    found: list[tuple[int, Cure]] = []
+    for name in (*reading.century, *reading.dates):
+        if name not in names:
+            raise BadInput(
+                _("La correction des dates nomme la colonne « %(name)s », qui n'est pas dans ce fichier. Lisez-le à "
+                  "nouveau sans elle.") % {"name": name}
+            )  # fmt: skip
+    for name in reading.century:
+        found.append((names.index(name), _century(seen.mended.setdefault("century", {}).setdefault(name, {}))))
+    for name, order in reading.dates.items():
+        counts = seen.mended.setdefault("dates", {}).setdefault(name, {"order": order, "changed": 0})
+        found.append((names.index(name), _iso(name, order, counts, {"", *reading.missing})))
+    return found
+
+
+def _century(counts: dict[str, int]) -> Cure:
+    """00YY-MM-DD to 20YY-MM-DD, counted by year as it was written."""
+
+    def cure(value: str, line: int) -> str:
+        if value[:2] == "00" and value[4:5] == "-" and value[2:4].isdecimal():
+            year = value[:4]
+            counts[year] = counts.get(year, 0) + 1
+            return "20" + value[2:]
+        return value
+
+    return cure
+
+
+ISO = re.compile(r"(\d{4})([-./]?)(\d{2})\2(\d{2})([ T].+)?")
+BARRED = re.compile(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4})([ T].+)?")
+
+
+def _iso(name: str, order: str, counts: dict[str, Any], missing: set[str]) -> Cure:
+    """2023-08-21, 2023.08.21, 20230821, 8/21/2023 (or 21/8/2023) to 2023-08-21; a time of day stays as it is."""
+    known: dict[str, str] = {}  # dates repeat: most are worked out once
+
+    def made(value: str, line: int) -> str:
+        if found := ISO.fullmatch(value):
+            year, _sign, month, day, rest = found.groups()
+        elif found := BARRED.fullmatch(value):
+            one, _sign, two, year, rest = found.groups()
+            month, day = (one, two) if order == "mdy" else (two, one)
+        else:
+            found, year, month, day, rest = None, "0", "0", "0", ""
+        try:
+            told = date(int(year), int(month), int(day)).isoformat()
+        except ValueError:
+            raise BadInput(
+                _("Ligne %(line)s, colonne « %(name)s » : ce n'est pas une date de la forme choisie. Corrigez-la, ou "
+                  "lisez à nouveau sans ramener ces dates à une forme.") % {"line": line, "name": name}
+            ) from None  # fmt: skip
+        return told + (rest or "")
+
+    def cure(value: str, line: int) -> str:
+        bare = value.strip()
+        if bare in missing:
+            return value
+        if (told := known.get(bare)) is None:
+            told = made(bare, line)
+            if len(known) < 100_000:
+                known[bare] = told
+        counts["changed"] += told != value
+        return told
+
+    return cure
+
+
+def rows(
+    blocks: Iterable[str], reading: Reading, *, limits: Limits = LIMITS, seen: Seen | None = None
+) -> Iterator[list[str] | None]:
     """The names of the columns, then the rows as lists of text, and None for a blank line.
 
-    Raises BadInput with the line of the first row that does not fit.
+    Raises BadInput with the line of the first row that does not fit. `seen` is told what is mended or noticed.
     """
+    seen = seen if seen is not None else Seen()
     if reading.format == "ndjson":
-        yield from _json_rows(_cut_all(blocks), limits)
+        yield from _json_rows(_cut_all(blocks), limits, reading, seen)
+        return
+    if reading.format == "fhir":
+        yield from _fhir_rows(_cut_all(blocks), limits, reading, seen)
         return
     reader = csv.reader(_cut_all(blocks), delimiter=reading.delimiter, strict=True)
     names: list[str] | None = None
-    started = 0
+    cures: list[tuple[int, Cure]] = []
+    started = blank = 0
     try:
         for row in reader:
             if not row:
                 yield None
             elif names is None:
                 if reading.header:
-                    names = checked_names(row, limits=limits)
+                    names = _header(row, reading, seen, limits)
+                    cures = _cures(names, reading, seen)
+                    if len(names) == 1 and (sign := next((s for s in DELIMITERS if s in names[0]), "")):
+                        seen.proposed["delimiter"] = sign
                     yield names
                 else:
                     names = [f"colonne_{n}" for n in range(1, len(row) + 1)]
+                    cures = _cures(names, reading, seen)
                     yield names
+                    for at, cure in cures:
+                        row[at] = cure(row[at], reader.line_num)
                     yield row
+            elif not any(row) and (reading.skip_blank or 1 < len(row) == len(names)):  # commas alone
+                blank += 1
+                yield None if reading.skip_blank else row
             elif len(row) != len(names):
                 raise BadInput(
                     _("Ligne %(line)s : %(found)s valeurs au lieu de %(wanted)s. Vérifiez le séparateur et les "
@@ -265,6 +425,8 @@ def rows(blocks: Iterable[str], reading: Reading, *, limits: Limits = LIMITS) ->
                     % {"line": started + 1, "found": len(row), "wanted": len(names)}
                 )  # fmt: skip
             else:
+                for at, cure in cures:
+                    row[at] = cure(row[at], started + 1)
                 yield row
             started = reader.line_num
     except csv.Error as error:
@@ -274,6 +436,8 @@ def rows(blocks: Iterable[str], reading: Reading, *, limits: Limits = LIMITS) ->
         ) from None
     if names is None:
         raise BadInput(_("Le fichier est vide. Choisissez-en un autre."))
+    if blank:
+        (seen.mended if reading.skip_blank else seen.proposed)["skip_blank"] = blank
 
 
 def _cut_all(blocks: Iterable[str]) -> Iterator[str]:
@@ -281,24 +445,35 @@ def _cut_all(blocks: Iterable[str]) -> Iterator[str]:
         yield from _cut(block)
 
 
-def _json_rows(single: Iterator[str], limits: Limits) -> Iterator[list[str] | None]:
-    """One JSON object a line; the first one names the columns."""
-    names: list[str] | None = None
+def _json_objects(single: Iterator[str]) -> Iterator[tuple[int, dict | None]]:
+    """The objects with their lines, None for a blank one. Figures stay as they were written."""
     for number, line in enumerate(single, start=1):
         if not line.strip():
-            yield None
+            yield number, None
             continue
         try:
             found = json.loads(line, parse_float=str, parse_int=str)
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
             raise BadInput(
                 _("Ligne %(line)s : ce n'est pas un objet JSON. Écrivez un objet par ligne.") % {"line": number}
             )
+        yield number, found
+
+
+def _json_rows(single: Iterator[str], limits: Limits, reading: Reading, seen: Seen) -> Iterator[list[str] | None]:
+    """One JSON object a line; the first one names the columns."""
+    names: list[str] | None = None
+    cures: list[tuple[int, Cure]] = []
+    for number, found in _json_objects(single):
+        if found is None:
+            yield None
+            continue
         if names is None:
             names = checked_names(list(found), limits=limits)
             keys = list(found)
+            cures = _cures(names, reading, seen)
             yield names
         for key, value in found.items():
             if key not in keys:
@@ -307,11 +482,15 @@ def _json_rows(single: Iterator[str], limits: Limits) -> Iterator[list[str] | No
                     % {"line": number, "key": key}
                 )
             if isinstance(value, (dict, list)):
-                raise BadInput(
+                raise Unreadable(
                     _("Ligne %(line)s : la clé « %(key)s » contient une structure. Mettez-la à plat, une colonne par "
-                      "valeur.") % {"line": number, "key": key}
+                      "valeur.") % {"line": number, "key": key},
+                    **({"format": "fhir"} if "resourceType" in found else {}),
                 )  # fmt: skip
-        yield [_json_text(found.get(key)) for key in keys]
+        row = [_json_text(found.get(key)) for key in keys]
+        for at, cure in cures:
+            row[at] = cure(row[at], number)
+        yield row
     if names is None:
         raise BadInput(_("Le fichier est vide. Choisissez-en un autre."))
 
@@ -324,11 +503,237 @@ def _json_text(value: Any) -> str:
     return str(value)
 
 
-def write_clear(blocks: Iterable[str], reading: Reading, out: IO[str], *, limits: Limits = LIMITS) -> tuple[int, int]:
-    """Write the rows as CSV with commas and a header; return how many rows and how many blank lines there were."""
+def fhir_columns(blocks: Iterable[str], reading: Reading, *, limits: Limits = LIMITS) -> tuple[str, ...]:
+    """The columns of a file of FHIR resources: every path that one of its lines holds, in the order met."""
+    flattening = Flattening(age_on=reading.age_on)
+    for number, found in _json_objects(_cut_all(blocks)):
+        if found is None:
+            continue
+        flattening.flat(found, number)
+        if len(flattening.columns) > limits.columns:
+            raise BadInput(
+                _("Ligne %(line)s : plus de %(most)s colonnes une fois à plat. Exportez moins d'éléments.")
+                % {"line": number, "most": limits.columns}
+            )
+    if not flattening.columns:
+        raise BadInput(_("Le fichier est vide. Choisissez-en un autre."))
+    return tuple(checked_names(list(flattening.columns), limits=limits))
+
+
+def _fhir_rows(single: Iterator[str], limits: Limits, reading: Reading, seen: Seen) -> Iterator[list[str] | None]:
+    """The cells of `reading.columns`, which `fhir_columns` found in the same bytes."""
+    flattening = Flattening(age_on=reading.age_on)
+    names = list(reading.columns)
+    cures = _cures(names, reading, seen)
+    yield names
+    resources = 0
+    for number, found in _json_objects(single):
+        if found is None:
+            yield None
+            continue
+        cells = flattening.flat(found, number)
+        row = [cells.get(name, "") for name in names]
+        for at, cure in cures:
+            row[at] = cure(row[at], number)
+        resources += 1
+        yield row
+    seen.mended["fhir"] = {"resources": resources, **flattening.counts()}
+
+
+def encoding_of(chunks: Iterable[bytes]) -> str:
+    """The one-byte encoding of a text that is not UTF-8; "" when no known one holds it.
+
+    Latin-1 when no byte stands where it has control signs only (0x80 to 0x9F), else Windows' when each is one of its.
+    """
+    windows = False
+    for chunk in chunks:
+        if b"\0" in chunk:
+            return ""
+        if chunk.translate(None, NOT_CONTROLS):
+            windows = True
+            if chunk.translate(None, NOT_MISSING_IN_CP1252):
+                return ""
+    return "cp1252" if windows else "latin-1"
+
+
+NOT_CONTROLS = bytes(b for b in range(256) if not 0x80 <= b <= 0x9F)
+NOT_MISSING_IN_CP1252 = bytes(b for b in range(256) if b not in (0x81, 0x8D, 0x8F, 0x90, 0x9D))
+
+
+def accepted(reading: Reading, proposed: dict[str, Any]) -> Reading:
+    """`reading` with the options that an examination proposed."""
+    changes: dict[str, Any] = {name: True for name in ("skip_blank", "one_line", "number_nameless") if name in proposed}
+    changes |= {name: proposed[name] for name in ("encoding", "delimiter", "format") if name in proposed}
+    if "century" in proposed:
+        changes["century"] = (*reading.century, *proposed["century"])
+    if "dates" in proposed:
+        changes["dates"] = {**reading.dates, **{name: one["order"] for name, one in proposed["dates"].items()}}
+    return replace(reading, **changes)
+
+
+def proposals_in_words(proposed: dict[str, Any]) -> list[tuple[str, str]]:
+    """Each mend proposed, its name and what it would do."""
+    told = []
+    for name, count in sorted(proposed.get("century", {}).items()):
+        told.append(
+            (
+                f"century:{name}",
+                ngettext(
+                    "« %(name)s » : %(n)s date de l'an 1 à 99 ; lire l'année 00AA comme 20AA",
+                    "« %(name)s » : %(n)s dates de l'an 1 à 99 ; lire l'année 00AA comme 20AA",
+                    count,
+                )
+                % {"name": name, "n": _n(count)},
+            )
+        )
+    for name, one in sorted(proposed.get("dates", {}).items()):
+        shape = _("mois/jour/année") if one["order"] == "mdy" else _("jour/mois/année")
+        told.append(
+            (
+                f"dates:{name}",
+                _("« %(name)s » : plusieurs formes de dates, dont %(n)s en %(shape)s ; les ramener à année-mois-jour")
+                % {"name": name, "n": _n(one["n"]), "shape": shape},
+            )
+        )
+    if count := proposed.get("skip_blank"):
+        told.append(
+            (
+                "skip_blank",
+                ngettext("%(n)s ligne sans aucune valeur : la passer", "%(n)s lignes sans aucune valeur : les passer",
+                         count) % {"n": _n(count)},
+            )
+        )  # fmt: skip
+    if count := proposed.get("one_line"):
+        told.append(
+            (
+                "one_line",
+                ngettext(
+                    "%(n)s nom de colonne tient sur plusieurs lignes : le ramener à une",
+                    "%(n)s noms de colonnes tiennent sur plusieurs lignes : les ramener à une",
+                    count,
+                )
+                % {"n": _n(count)},
+            )
+        )
+    if count := proposed.get("number_nameless"):
+        told.append(
+            (
+                "number_nameless",
+                ngettext("%(n)s colonne sans nom : la numéroter", "%(n)s colonnes sans nom : les numéroter", count)
+                % {"n": _n(count)},
+            )
+        )
+    if encoding := proposed.get("encoding"):
+        told.append(("encoding", _("le texte n'est pas en UTF-8 : le lire en %(encoding)s") % {"encoding": encoding}))
+    if sign := proposed.get("delimiter"):
+        told.append(("delimiter", _("une seule colonne : lire avec le séparateur « %(sign)s »") % {"sign": sign}))
+    if proposed.get("format") == "fhir":
+        told.append(("format", _("ce sont des ressources FHIR : les mettre à plat")))
+    return told
+
+
+def chosen_among(proposed: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """The part of `proposed` that a person kept, by the names of `proposals_in_words`."""
+    kept: dict[str, Any] = {}
+    for key in keys:
+        name, _sign, column = key.partition(":")
+        if name not in proposed:
+            continue
+        if not column:
+            kept[name] = proposed[name]
+        elif column in proposed[name]:
+            kept.setdefault(name, {})[column] = proposed[name][column]
+    return kept
+
+
+def _n(count: int) -> str:
+    return number_format(count, force_grouping=True)
+
+
+def mends_in_words(reading: Reading) -> list[str]:
+    """What the reading changed, each counted; empty when the file was read as it is."""
+    told, mended = [], reading.mended
+    for name, years in sorted(mended.get("century", {}).items()):
+        if years:
+            year = max(sorted(years), key=lambda y: years[y])
+            count = sum(years.values())
+            told.append(
+                ngettext(
+                    "« %(name)s » : %(n)s date, année %(year)s lue 20%(short)s",
+                    "« %(name)s » : %(n)s dates, année %(year)s lue 20%(short)s",
+                    count,
+                )
+                % {"name": name, "n": _n(count), "year": year, "short": year[2:]}
+            )
+    for name, counts in sorted(mended.get("dates", {}).items()):
+        if counts["changed"]:
+            shape = _("mois/jour/année") if counts["order"] == "mdy" else _("jour/mois/année")
+            told.append(
+                ngettext(
+                    "« %(name)s » : %(n)s date écrite autrement (%(shape)s…), lue année-mois-jour",
+                    "« %(name)s » : %(n)s dates écrites autrement (%(shape)s…), lues année-mois-jour",
+                    counts["changed"],
+                )
+                % {"name": name, "n": _n(counts["changed"]), "shape": shape}
+            )
+    if count := mended.get("skip_blank", 0):
+        told.append(
+            ngettext("%(n)s ligne sans aucune valeur, passée", "%(n)s lignes sans aucune valeur, passées", count)
+            % {"n": _n(count)}
+        )
+    if names := mended.get("one_line"):
+        told.append(
+            ngettext(
+                "%(n)s nom de colonne ramené à une ligne", "%(n)s noms de colonnes ramenés à une ligne", len(names)
+            )
+            % {"n": _n(len(names))}
+        )
+    if names := mended.get("number_nameless"):
+        told.append(
+            ngettext("%(n)s colonne sans nom, numérotée", "%(n)s colonnes sans nom, numérotées", len(names))
+            % {"n": _n(len(names))}
+        )
+    if laid := mended.get("fhir"):
+        told.append(
+            _("%(n)s ressources %(kind)s mises à plat en %(columns)s colonnes")
+            % {"n": _n(laid["resources"]), "kind": laid["resource"], "columns": len(reading.columns)}
+        )
+        if reading.age_on and "age" in reading.columns:
+            told.append(
+                _("« age » : années révolues au %(day)s ou au décès, d'après « birthDate »")
+                % {"day": date.fromisoformat(reading.age_on).strftime("%d/%m/%Y")}
+            )
+        for path, count in sorted(laid["lists"].items()):
+            told.append(
+                ngettext(
+                    "« %(path)s » : %(n)s ressource a plusieurs valeurs, la première est gardée",
+                    "« %(path)s » : %(n)s ressources ont plusieurs valeurs, la première est gardée",
+                    count,
+                )
+                % {"path": path, "n": _n(count)}
+            )
+        if laid.get("displays"):
+            told.append(_("%(n)s noms affichés par des renvois, non repris") % {"n": _n(laid["displays"])})
+        if laid.get("omitted"):
+            told.append(_("non repris : %(names)s") % {"names": ", ".join(laid["omitted"])})
+    return told
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What `write_clear` wrote and met: rows, blank lines passed, what was mended and what could be."""
+
+    rows: int
+    blank_lines: int
+    seen: Seen
+
+
+def write_clear(blocks: Iterable[str], reading: Reading, out: IO[str], *, limits: Limits = LIMITS) -> Written:
+    """Write the rows as CSV with commas and a header."""
     writer = csv.writer(out, lineterminator="\n")
     count = blank = 0
-    for row in rows(blocks, reading, limits=limits):
+    seen = Seen()
+    for row in rows(blocks, reading, limits=limits, seen=seen):
         if row is None:
             blank += 1
         else:
@@ -336,4 +741,4 @@ def write_clear(blocks: Iterable[str], reading: Reading, out: IO[str], *, limits
             count += 1
     if count <= 1:
         raise BadInput(_("Le fichier n'a aucune ligne de données sous l'en-tête. Choisissez-en un autre."))
-    return count - 1, blank
+    return Written(count - 1, blank, seen)

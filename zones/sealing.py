@@ -149,12 +149,13 @@ class SealingUploadHandler(FileUploadHandler):
         self.seal: Seal | None = None
         self.sealed: Sealed | None = None
         self.problem: BadInput | None = None
+        self.name = ""  # of the file, once it has begun
 
     def new_file(self, field_name, file_name, *args, **kwargs):
         super().new_file(field_name, file_name, *args, **kwargs)
         if self.sealed is not None or self.seal is not None:
             self._stop(BadInput(_("Un seul fichier à la fois.")))
-        name = PurePath(file_name).name[:200]
+        self.name = name = PurePath(file_name).name[:200]
         if not name.lower().endswith(EXTENSIONS):
             self._stop(
                 BadInput(
@@ -162,7 +163,6 @@ class SealingUploadHandler(FileUploadHandler):
                       "compressé : %(extensions)s.") % {"name": name, "extensions": ", ".join(EXTENSIONS)}
                 )
             )  # fmt: skip
-        self.name = name
         self.seal = Seal(self.zone, self.recipient)
 
     def receive_data_chunk(self, raw_data, start):

@@ -8,6 +8,7 @@ case. Every column is to be read as text; `relation` says how, with the version'
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import os
 import queue
@@ -25,7 +26,7 @@ from django.utils.translation import gettext as _
 from broker.errors import BadInput
 from broker.keys.store import KeyStore
 from zones.models import DatasetVersion
-from zones.reading import LIMITS, Limits, Reading, expand, lines, write_clear
+from zones.reading import LIMITS, Limits, Reading, Seen, encoding_of, expand, fhir_columns, lines, write_clear
 
 PIECE = 256 * 1024  # bytes between the opening thread and the reader
 AHEAD = 16  # pieces
@@ -124,30 +125,45 @@ def clear_copy(
 ) -> Iterator[Path]:
     """A clear CSV of `version` (UTF-8, commas, header) in a scratch folder removed at the end, whatever happens.
 
-    With `checked` every row is read and compared with the header, and `version.rows` and the count of blank lines of
-    `version.reading` are set (not saved). Raises BadInput with the line at fault and its mend.
+    With `checked` every row is read and compared with the header; `version.rows`, what `version.reading` counts and
+    `version.proposed` (options that would mend what was met) are set, not saved. Raises BadInput with the line at
+    fault and its mend.
     """
+
+    def blocks() -> Iterator[str]:
+        original = open_source(version, covered_by=covered_by)
+        return lines(expand(original, limits=limits), reading.encoding, limits=limits)
+
     settings.SCRATCH.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="source-", dir=settings.SCRATCH))
     try:
         reading = Reading.of(version.reading)
         path = folder / "clear.csv"
-        blocks = lines(
-            expand(open_source(version, covered_by=covered_by), limits=limits), reading.encoding, limits=limits
-        )
+        if reading.format == "fhir" and checked:  # its columns are known once every line has been seen
+            reading = dataclasses.replace(reading, columns=fhir_columns(blocks(), reading, limits=limits))
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as out:
             if checked or not reading.is_plain:
-                count, blank = write_clear(blocks, reading, out, limits=limits)
+                written = write_clear(blocks(), reading, out, limits=limits)
                 if checked:
-                    version.rows = count
-                    version.reading = {**version.reading, "blank_lines": blank}
+                    _keep(version, reading, written.rows, written.blank_lines, written.seen)
             else:
-                for block in blocks:
+                for block in blocks():
                     out.write(block)
         yield path
     finally:
         shutil.rmtree(folder)
+
+
+def _keep(version: DatasetVersion, reading: Reading, rows: int, blank_lines: int, seen: Seen) -> None:
+    version.rows = rows
+    version.reading = dataclasses.replace(reading, blank_lines=blank_lines, mended=seen.mended).as_json()
+    version.proposed = seen.proposed
+
+
+def guess_encoding(version: DatasetVersion, *, covered_by: str = "") -> str:
+    """The encoding that would read a source that is not UTF-8; "" when none is known."""
+    return encoding_of(expand(open_source(version, covered_by=covered_by)))
 
 
 def literal(text: str) -> str:

@@ -42,6 +42,8 @@ SENSITIVE = {
     "offence": "offence|offense|crime|criminal|conviction|infraction|condamnation",
     "genetic": "genome|genotype|genetic|genetique|gene|variant|snp",
 }
+VEHICLE = "vin|plate|immatriculation|chassis"
+TOLD = "description|comment|commentaire|narrative|text|texte|remarks|notes|observation"
 FEW = 50  # distinct values: a code, not a measure
 LONG = 30  # signs on average: a text written by somebody
 
@@ -108,12 +110,50 @@ def suggest(seen: dict[str, Any], *, rows: int, personal: bool) -> Suggestion:
     return Suggestion()
 
 
+FHIR_IDENTITY = frozenset({"identifier", "name", "telecom", "contact", "photo", "text", "line", "position"})
+FHIR_STAFF = re.compile(r"individual|practitioner|performer|requester|recorder|asserter|author", re.IGNORECASE)
+FHIR_QUASI = frozenset({"gender", "age", "birthDate", "maritalStatus", "communication", "multipleBirthBoolean",
+                        "multipleBirthInteger", "us-core-birthsex"})  # fmt: skip
+
+
+def suggest_fhir(seen: dict[str, Any], *, rows: int, resource: str) -> Suggestion:
+    """The role of one path of a FHIR resource about persons. What the standard says of it goes before its shape."""
+    path = seen["name"]
+    parts = path.split(".")
+    if rows == seen["missing"]:
+        return Suggestion()
+    if (resource == "Patient" and path == "id") or path in ("subject.reference", "patient.reference"):
+        return Suggestion("subject_key", _("FHIR : le numéro du patient"))
+    if path == "id":
+        return Suggestion("direct_identifier", _("FHIR : le numéro de la ressource"))
+    if (
+        not FHIR_IDENTITY.isdisjoint(parts[:1])
+        or "line" in parts
+        or "identifier" in parts
+        or re.search(r"maiden|geolocation", path, re.IGNORECASE)
+    ):
+        return Suggestion("direct_identifier", _("FHIR : « %(path)s » désigne une personne") % {"path": path})
+    if parts[-1] == "reference":
+        if FHIR_STAFF.search(path):
+            return Suggestion("staff", _("FHIR : un renvoi à un professionnel"))
+        return Suggestion("direct_identifier", _("FHIR : un renvoi à une autre ressource"))
+    if re.search(r"race|ethnicity|birthplace", path, re.IGNORECASE):
+        return Suggestion("sensitive", _("FHIR : « %(path)s » dit une origine") % {"path": path}, "origin")
+    if parts[0] == "address":
+        return Suggestion("geo", _("FHIR : l'adresse du patient"))
+    if parts[0] in FHIR_QUASI:
+        return Suggestion("quasi_identifier", _("FHIR : « %(path)s » aide à reconnaître une personne") % {"path": path})
+    return suggest(seen, rows=rows, personal=True)
+
+
 def _of_things(words: set[str], kind: str, distinct: int, held: int, seen: dict[str, Any]) -> Suggestion:
     """The same for data about no person: only dates, places and measures are told apart."""
+    if word := _meets(words, VEHICLE):
+        return Suggestion("direct_identifier", _("le nom « %(word)s » désigne un véhicule") % {"word": word})
     if kind in ("date", "timestamp"):
         return Suggestion("timestamp", _("toutes les valeurs sont des dates"))
-    if kind == "text" and seen["length"] >= LONG and distinct > held / 2:
-        return Suggestion("free_text", _("des textes longs, presque tous différents"))
+    if kind == "text" and seen["length"] >= LONG and (distinct > held / 2 or _meets(words, TOLD)):
+        return Suggestion("free_text", _("des textes longs, écrits par quelqu'un"))
     if word := _meets(words, PLACE):
         return Suggestion("geo", _("le nom « %(word)s » désigne un lieu") % {"word": word})
     if kind in ("integer", "number"):

@@ -14,7 +14,8 @@ from procrastinate.contrib.django import app
 from broker.errors import BadInput
 from zones import actions, sealing, suggestion
 from zones.models import DatasetVersion
-from zones.sources import clear_copy, clear_scratch, relation
+from zones.reading import Reading, Unreadable
+from zones.sources import clear_copy, clear_scratch, guess_encoding, relation
 
 MEMORY = 1024  # MiB for the engine; what does not fit spills into the scratch folder
 PATIENCE = 1800  # seconds
@@ -39,17 +40,18 @@ def profile_version(version_id: int) -> None:
     sealing.remove_stale()
     version = actions.begin_profile(version, by=actions.WORKER)
     try:
-        found, reading = _profiled(version)
-        personal = version.dataset.is_personal
+        found = _profiled(version)
+        columns = [_column(seen, version, rows=found["rows"]) for seen in found["columns"]]
         actions.keep_profile(
             version,
             by=actions.WORKER,
             rows=found["rows"],
-            reading=reading,
-            columns=[_column(seen, rows=found["rows"], personal=personal) for seen in found["columns"]],
+            reading=version.reading,
+            proposed={**version.proposed, **_dates_to_mend(found, Reading.of(version.reading))},
+            columns=columns,
         )
     except BadInput as problem:
-        actions.refuse_version(version, by=actions.WORKER, problem=str(problem))
+        actions.refuse_version(version, by=actions.WORKER, problem=str(problem), proposed=_mend_of(problem, version))
     except ProfileDied:
         log.exception("the profile of version %s died", version.pk)
         told = _("L'examen ne s'est pas achevé : le fichier demande plus de mémoire ou de disque que l'ouvrier n'en "
@@ -57,8 +59,30 @@ def profile_version(version_id: int) -> None:
         actions.refuse_version(version, by=actions.WORKER, problem=told)
 
 
-def _profiled(version: DatasetVersion) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the engine saw, and the reading options with the blank lines counted."""
+def _mend_of(problem: BadInput, version: DatasetVersion) -> dict[str, Any]:
+    """The options under which the same bytes could be read."""
+    proposed = dict(problem.proposed) if isinstance(problem, Unreadable) else {}
+    if "encoding" in proposed:
+        proposed["encoding"] = guess_encoding(version, covered_by="data.profile")
+    return {name: value for name, value in proposed.items() if value}
+
+
+def _dates_to_mend(found: dict[str, Any], reading: Reading) -> dict[str, Any]:
+    """Columns whose years lack their century, and those whose dates have several shapes, with how many."""
+    century, dates = {}, {}
+    for column in found["columns"]:
+        name = column["name"]
+        if column.get("years_00") and name not in reading.century:
+            century[name] = column["years_00"]
+        if (shapes := column.get("shapes")) and name not in reading.dates:
+            order = "dmy" if shapes["first_over_12"] else "mdy" if shapes["second_over_12"] else ""
+            if order and not (shapes["first_over_12"] and shapes["second_over_12"]):
+                dates[name] = {"order": order, "n": shapes["n"]}
+    return {name: value for name, value in (("century", century), ("dates", dates)) if value}
+
+
+def _profiled(version: DatasetVersion) -> dict[str, Any]:
+    """What the engine saw; `version` gets its rows, what its reading counted and the mends proposed."""
     actions.note_progress(version, step="open", percent=5)
     with clear_copy(version, checked=True, covered_by="data.profile") as path:
         order = {
@@ -68,7 +92,7 @@ def _profiled(version: DatasetVersion) -> tuple[dict[str, Any], dict[str, Any]]:
             "decimal": version.reading.get("decimal", "."),
             "personal": version.dataset.is_personal,
         }
-        return run_apart(order, tell=lambda step: actions.note_progress(version, **step)), version.reading
+        return run_apart(order, tell=lambda step: actions.note_progress(version, **step))
 
 
 def run_apart(order: dict[str, Any], tell=lambda step: None) -> dict[str, Any]:
@@ -103,9 +127,14 @@ def run_apart(order: dict[str, Any], tell=lambda step: None) -> dict[str, Any]:
     return result
 
 
-def _column(seen: dict[str, Any], *, rows: int, personal: bool) -> actions.SeenColumn:
-    suggested = suggestion.suggest(seen, rows=rows, personal=personal)
-    profile = {key: value for key, value in seen.items() if key not in ("name", "type")}
+def _column(seen: dict[str, Any], version: DatasetVersion, *, rows: int) -> actions.SeenColumn:
+    personal = version.dataset.is_personal
+    resource = version.reading.get("mended", {}).get("fhir", {}).get("resource", "")
+    if resource and personal:
+        suggested = suggestion.suggest_fhir(seen, rows=rows, resource=resource)
+    else:
+        suggested = suggestion.suggest(seen, rows=rows, personal=personal)
+    profile = {key: value for key, value in seen.items() if key not in ("name", "type", "years_00", "shapes")}
     if personal and suggested.role in ("direct_identifier", "subject_key", "free_text", "staff"):
         for shown in ("top", "shape", "histogram", "from", "to"):  # values of identifiers are nobody's to see
             profile.pop(shown, None)

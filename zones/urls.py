@@ -23,6 +23,7 @@ urlpatterns = [
     path("jeux/<slug:slug>/", dataset.dataset_detail, name="dataset-detail"),
     path("jeux/<slug:slug>/versions/nouvelle/", dataset.version_upload, name="version-upload"),
     path("jeux/<slug:slug>/versions/<int:number>/", dataset.version_detail, name="version-detail"),
+    path("jeux/<slug:slug>/versions/<int:number>/lecture/", dataset.version_reread, name="version-reread"),
     path("jeux/<slug:slug>/colonnes/", dataset.column_roles, name="column-roles"),
     path("jeux/<slug:slug>/fiche/", dataset.dataset_edit, name="dataset-edit"),
     path("jeux/<slug:slug>/retirer/", dataset.dataset_withdraw, name="dataset-withdraw"),

@@ -61,6 +61,7 @@ ACTS = frozenset(
         "version.receive",
         "version.profile",
         "version.refuse",
+        "version.reread",
         "column.role",
         "registry.request",
         "registry.submit",

@@ -10,6 +10,8 @@ import hmac
 import rfc8785
 from django.utils.translation import gettext as _
 
+from zones.reading import Reading, mends_in_words
+
 LICENCE_VERSION = "2026.11.0"
 NAMED_GROUPS = 6  # the certificate stays one paragraph; the page draws every group
 LICENCE = """Licence d'expérimentation Terrain, version 2026.11.0
@@ -50,6 +52,7 @@ def receipts(obligations: list[str], recipe: dict, result: dict, mark: str) -> l
                 "clipped": result["clipped"],
                 "bounds": result["bounds"],
                 "identifiers_found": result["identifiers"],
+                "mended_at_reading": recipe["reading"].get("mended", {}),
             },
             not any(result["identifiers"].values()),
         ),
@@ -179,6 +182,7 @@ def compose(*, release, recipe: dict, result: dict, mark: str, made: list[dict],
         "ruleset": {"version": release.decision.ruleset_version, "sha256": release.decision.ruleset_sha256},
         "recipe": recipe,
         "recipe_sha256": release.recipe_sha256,
+        "reading": mends_in_words(Reading.of(recipe["reading"])),
         "file_name": file_name,
         "size": result["size"],
         "sha256": result["sha256"],

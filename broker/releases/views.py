@@ -17,6 +17,7 @@ from broker.releases.forms import ReleaseForm
 from broker.releases.models import Release
 from consent import treatments
 from consent.models import Convention, GateDecision
+from zones.reading import Reading, mends_in_words
 
 REASONS_OF_LOSS = {
     "no_subject": gettext_lazy("sans identifiant de personne"),
@@ -114,6 +115,7 @@ def _told(request, release: Release) -> dict:
         "release": release,
         "over": _is_over(release),
         "columns": [(c, treatments.words(c["treatment"])) for c in release.recipe["columns"]],
+        "mends": mends_in_words(Reading.of(release.recipe.get("reading", {}))),
         "bars": _bars(release, whole) if release.rows_in else [],
         "groups": _groups(release),
         "receipts": [(one, whole or one.obligation not in TOLD_TO_OPERATOR) for one in received],

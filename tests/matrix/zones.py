@@ -38,6 +38,8 @@ ROUTES = {
     "version-upload": only(403, operator=409, steward=409),
     "POST version-upload": only(403, operator=409, steward=409),
     "version-detail": only(403, **HOUSE),
+    "version-reread": only(403, **KEEPERS),
+    "POST version-reread": only(403, **UNREADY),
     "column-roles": only(403, **HOUSE),
     "POST column-roles": only(403, operator=403, steward=302, dpo=403),
     "dataset-link": only(403, **KEEPERS),

@@ -147,6 +147,8 @@ class DatasetVersion(models.Model):
     size = models.BigIntegerField("taille (octets)")
     stored_as = models.CharField(max_length=120, editable=False)
     reading = models.JSONField("options de lecture", default=dict)
+    # Options of reading that would mend what the examination met, with how many: a person accepts them or not.
+    proposed = models.JSONField("corrections proposées", default=dict)
     progress = models.JSONField(default=dict)
     problem = models.TextField("motif de refus", blank=True)
     rows = models.BigIntegerField("lignes", null=True, blank=True)

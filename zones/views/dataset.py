@@ -25,10 +25,12 @@ from zones.forms import (
     DatasetWordsForm,
     LinkForm,
     ReasonForm,
+    RereadForm,
     UploadForm,
+    said,
 )
 from zones.models import ColumnRole, Dataset, DatasetVersion, SensitiveClass
-from zones.reading import Reading
+from zones.reading import LIMITS, Reading, accepted, chosen_among, mends_in_words, proposals_in_words
 from zones.views.zone import PAGE, own_zone_or_404
 
 TONES = {"draft": "wait", "published": "ok", "withdrawn": "quiet"}
@@ -224,6 +226,7 @@ def dataset_detail(request, slug):
         "tone": TONES[dataset.status],
         "may": may,
         "latest": latest,
+        "mends": mends_in_words(Reading.of(latest.reading)) if latest else [],
         "columns": _columns(dataset, latest.rows if latest else None),
     }
     if "see_profile" in may:
@@ -251,6 +254,7 @@ def version_upload(request, slug):
     if request.method == "POST":
         limit = settings.SOURCE_MAX_BYTES
         if int(request.META.get("CONTENT_LENGTH") or 0) > limit + sealing.FORM_OVERHEAD:
+            actions.refuse_upload(dataset, by=request.user, file_name="", problem=str(sealing.too_large(limit)))
             raise sealing.too_large(limit)
         handler = sealing.SealingUploadHandler(request, zone=dataset.zone, recipient=recipient, limit=limit)
         request.upload_handlers = [handler]
@@ -263,19 +267,21 @@ def version_upload(request, slug):
 
 @csrf_protect
 def _upload(request, dataset: Dataset, handler: sealing.SealingUploadHandler | None):
+    former = _former_reading(dataset)
     if handler is None:
-        return _upload_page(request, dataset, UploadForm(initial=_last_reading(dataset)))
-    form = UploadForm(request.POST)
+        return _upload_page(request, dataset, UploadForm(initial=said(former or Reading()), former=former))
+    form = UploadForm(request.POST, former=former)
     form.is_valid()
     if handler.problem is not None:
         form.add_error(None, str(handler.problem))
+        actions.refuse_upload(dataset, by=request.user, file_name=handler.name, problem=str(handler.problem))
     elif handler.sealed is None:
         form.add_error(None, _("Choisissez un fichier."))
     if form.errors:
         return _upload_page(request, dataset, form)
     try:
         version = actions.add_version(dataset, by=request.user, sealed=handler.sealed, reading=form.reading())
-    except BadInput as problem:
+    except BadInput as problem:  # its refusal is recorded by the verb
         form.add_error(None, str(problem))
         return _upload_page(request, dataset, form)
     handler.sealed = None  # kept: the version names it
@@ -283,18 +289,52 @@ def _upload(request, dataset: Dataset, handler: sealing.SealingUploadHandler | N
     return redirect(version)
 
 
-def _last_reading(dataset: Dataset) -> dict:
-    last = dataset.versions.first()
-    return {"missing": " ".join(last.reading.get("missing", []))} if last else {}
+def _former_reading(dataset: Dataset) -> Reading | None:
+    """How the last file that could be read was read."""
+    last = dataset.versions.filter(status=DatasetVersion.Status.PROFILED).first()
+    return Reading.of(last.reading) if last else None
 
 
 def _upload_page(request, dataset: Dataset, form: UploadForm):
-    return render(
-        request,
-        "zones/version_upload.html",
-        {"dataset": dataset, "form": form, "limit_gib": settings.SOURCE_MAX_BYTES // 1024**3},
-        status=422 if form.is_bound else 200,
-    )
+    context = {
+        "dataset": dataset,
+        "form": form,
+        "limit_gib": settings.SOURCE_MAX_BYTES // 1024**3,
+        "limits": LIMITS,
+        "line_mib": LIMITS.line_bytes // 1024**2,
+        "clear_gib": LIMITS.clear_bytes // 1024**3,
+        "latest": dataset.versions.filter(status=DatasetVersion.Status.PROFILED).first(),
+    }
+    return render(request, "zones/version_upload.html", context, status=422 if form.is_bound else 200)
+
+
+@require_http_methods(["GET", "POST"])
+def version_reread(request, slug, number):
+    """The same sealed bytes, read with the mends accepted on the version's page or with any option chosen here."""
+    dataset = own_dataset_or_404(request, slug, "add_version")
+    version = get_object_or_404(dataset.versions.all(), number=number)
+    reading = Reading.of(version.reading)
+    proposals = proposals_in_words(version.proposed)
+    if request.method == "POST" and request.POST.get("act") == "proposed":
+        wanted = chosen_among(version.proposed, request.POST.getlist("mend"))
+        if not wanted:
+            messages.warning(request, _("Cochez au moins une correction."))
+            return redirect(version)
+        made = actions.reread_version(version, by=request.user, reading=accepted(reading, wanted))
+        messages.success(request, _("Relecture demandée : les mêmes octets, avec les corrections choisies."))
+        return redirect(made)
+    initial = said(accepted(reading, version.proposed))
+    form = RereadForm(request.POST or None, initial=initial)
+    if form.is_valid():
+        try:
+            made = actions.reread_version(version, by=request.user, reading=form.reading())
+        except BadInput as problem:
+            form.add_error(None, str(problem))
+        else:
+            messages.success(request, _("Relecture demandée : les mêmes octets, lus comme vous l'avez dit."))
+            return redirect(made)
+    context = {"dataset": dataset, "version": version, "form": form, "proposals": proposals}
+    return render(request, "zones/version_reread.html", context, status=422 if form.is_bound else 200)
 
 
 @require_GET
@@ -311,6 +351,12 @@ def version_detail(request, slug, number):
         "step": STEPS.get(version.progress.get("step", ""), STEPS["received"]),
         "percent": version.progress.get("percent"),
         "reading": _reading_in_words(Reading.of(version.reading)),
+        "mends": mends_in_words(Reading.of(version.reading)),
+        "renamed": _renamed(version.reading.get("mended", {})),
+        "proposals": proposals_in_words(version.proposed),
+        "twins": list(dataset.versions.filter(stored_as=version.stored_as).exclude(pk=version.pk)),
+        "good": dataset.versions.filter(status=DatasetVersion.Status.PROFILED).first(),
+        "may_add_version": permissions.may(request.user, "add_version", dataset.zone),
         "may_set_roles": permissions.may(request.user, "set_roles", dataset.zone),
     }
     if request.headers.get("HX-Request"):
@@ -326,7 +372,8 @@ def version_detail(request, slug, number):
 
 
 def _reading_in_words(reading: Reading) -> list[tuple[str, Any]]:
-    words: list[tuple[str, Any]] = [(_("Format"), _("JSON par lignes") if reading.format == "ndjson" else "CSV")]
+    formats = {"ndjson": _("JSON par lignes"), "fhir": _("FHIR, mis à plat"), "csv": "CSV"}
+    words: list[tuple[str, Any]] = [(_("Format"), formats[reading.format])]
     words.append((_("Encodage"), ENCODING_NAMES.get(reading.encoding, reading.encoding)))
     if reading.format == "csv":
         words.append((_("Séparateur"), DELIMITER_NAMES.get(reading.delimiter, reading.delimiter)))
@@ -337,6 +384,11 @@ def _reading_in_words(reading: Reading) -> list[tuple[str, Any]]:
     if reading.blank_lines:
         words.append((_("Lignes vides passées"), str(reading.blank_lines)))
     return words
+
+
+def _renamed(mended: dict[str, Any]) -> list[str]:
+    """The names that the reading gave or changed, as they now are."""
+    return [*mended.get("one_line", []), *mended.get("number_nameless", [])]
 
 
 @require_http_methods(["GET", "POST"])

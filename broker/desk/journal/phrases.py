@@ -125,6 +125,7 @@ PHRASES = {
     "version.profile": _("a reçu le profil d'une version"),
     "version.receive": _("a déposé une version des données"),
     "version.refuse": _("a vu refuser une version des données"),
+    "version.reread": _("a fait lire autrement une version des données"),
     "zone.amend": _("a modifié la zone"),
     "zone.close": _("a fermé la zone"),
     "zone.create": _("a créé la zone"),
