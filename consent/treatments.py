@@ -12,12 +12,17 @@ A treatment is a small JSON object kept with the offer's column:
     {"kind": "clip", "low_per_mille": 5, "high_per_mille": 995}   top and bottom coded at these quantiles
     {"kind": "shift_days", "span": 365}                 a shift constant within the subject, -182 to +182 days
 
+A column of codes says their system ("codes": "icd9cm"): its cells of reinforced sensitivity are blanked (G24), but for
+the classes that were approved by themselves ("classes": ["hiv"]), which needs the column's own approval.
+
 Tighter than 7.1 on two points: staff columns are dropped, and so are coordinates.
 """
 
 import re
 
 from django.utils.translation import gettext as _
+
+from consent import codes
 
 KINDS = ("drop", "pseudonym", "keep", "band_age", "category", "department", "clip", "shift_days")
 
@@ -89,7 +94,22 @@ def default_treatment(column, *, approved: bool = False) -> dict:
         return {"kind": "shift_days", "span": 365} if shifted else {"kind": "keep"}
     if column.type.lower() in NUMBERS:
         return {"kind": "clip", "low_per_mille": 5, "high_per_mille": 995}
-    return {"kind": "keep"}
+    return {"kind": "keep", "codes": system} if (system := codes.system_of(column)) else {"kind": "keep"}
+
+
+def with_codes(treatment: dict, column) -> dict:
+    """`treatment`, which says the system of codes of a coded column whoever wrote it: blanking is never left out."""
+    system = codes.system_of(column) if column.dataset.is_personal else ""
+    if system and treatment["kind"] in ("keep", "category") and not treatment.get("codes"):
+        return {**treatment, "codes": system}
+    return treatment
+
+
+def blanked_classes(treatment: dict, *, approved: bool = False) -> tuple[str, ...]:
+    """The classes of G24 whose codes leave empty from a coded column: all but those approved by themselves."""
+    if not treatment.get("codes"):
+        return ()
+    return tuple(one for one in codes.CLASSES if not (approved and one in treatment.get("classes", ())))
 
 
 def problems(treatment: dict, column, *, approved: bool = False) -> list[str]:
@@ -108,6 +128,13 @@ def problems(treatment: dict, column, *, approved: bool = False) -> list[str]:
             _("« %(column)s » doit garder le traitement de son rôle : %(words)s.")
             % {"column": column.name, "words": words(default_treatment(column, approved=approved))}
         )
+    if treatment.get("codes", codes.SYSTEMS[0]) not in codes.SYSTEMS:
+        found.append(_("Le système de codes de « %(column)s » n'est pas connu.") % {"column": column.name})
+    if treatment.get("classes") and (not approved or set(treatment["classes"]) - set(codes.CLASSES)):
+        found.append(
+            _("Une classe de codes sensibles de « %(column)s » n'est remise qu'approuvée à part.")
+            % {"column": column.name}
+        )
     if kind == "band_age" and (treatment.get("width", 0) < 5 or treatment.get("top", 999) > 90):
         found.append(_("Les tranches d'âge ont au moins 5 ans et s'arrêtent à 90 ans et plus."))
     if kind == "clip" and not (5 <= treatment.get("low_per_mille", 0) < treatment.get("high_per_mille", 1000) <= 995):
@@ -118,7 +145,7 @@ def problems(treatment: dict, column, *, approved: bool = False) -> list[str]:
 def words(treatment: dict) -> str:
     """The treatment, said to a person."""
     kind = treatment.get("kind", "drop")
-    return {
+    said = {
         "drop": _("non remise"),
         "pseudonym": _("remplacée par un pseudonyme propre à la convention"),
         "keep": _("remise telle que lue"),
@@ -129,3 +156,6 @@ def words(treatment: dict) -> str:
         "clip": _("valeurs extrêmes écrêtées (0,5 % et 99,5 %)"),
         "shift_days": _("dates décalées, d'un même nombre de jours pour une même personne"),
     }[kind]
+    if treatment.get("codes"):
+        said += _(" ; codes de sensibilité renforcée effacés")
+    return said

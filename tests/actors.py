@@ -112,14 +112,23 @@ def world() -> World:
         environment=environment, name="extraction", secret_sha256=machines.digest_of(f"inconnu {environment.pk}"),
         created_by=representative,
     )  # fmt: skip
+    release = ready_release(convention, named)
+    from broker.releases.models import Inquiry, WithdrawalOrder
+
+    withdrawal = WithdrawalOrder.objects.create(convention=convention, pseudonyms=["ab" * 16], due_on=clock.today())
+    inquiry = Inquiry.objects.create(
+        zone=zone, kind="subject", status="answered", found={"releases": [str(release.pk)]}, asked_by=operator,
+        answered_at=clock.now(),
+    )  # fmt: skip
     objects = {
+        "withdrawal": withdrawal, "inquiry": inquiry,
         "zone": zone, "service": service, "dataset": dataset, "version": dataset.versions.get(), "offer": offer,
         "convention": convention, "environment": environment, "startup": startup,
         "application": convention.application, "registry_entry": startup.registry_entries.get(),
         "credential": credential,
         "invitation": Invitation.objects.create(
             organisation=startup, email=users["outsider"].email, invited_by=representative
-        ), "release": ready_release(convention, named),
+        ), "release": release,
         "leaf": SimpleNamespace(index=0), "licence": factories.licence(startup, dataset, by=representative),
     }  # fmt: skip
     return World(users, objects)

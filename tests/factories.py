@@ -168,7 +168,12 @@ def adversarial_step(entry, *, days_ago=16):
 
 
 def offer(
-    of=None, *, columns=("patient_nbr", "gender", "age", "time_in_hospital", "readmitted"), treatments=None, **facts
+    of=None,
+    *,
+    columns=("patient_nbr", "gender", "age", "time_in_hospital", "readmitted"),
+    treatments=None,
+    approved=(),
+    **facts,
 ):
     """A published offer on the named columns, its standing notice 30 days old. `treatments`: by column's name."""
     from consent.models import Offer, OfferColumn
@@ -189,7 +194,7 @@ def offer(
     for column in of.columns.filter(name__in=columns):
         OfferColumn.objects.create(
             offer=made, column=column, justification=f"{column.name} sert à l'essai",
-            treatment=(treatments or {}).get(column.name, {}),
+            treatment=(treatments or {}).get(column.name, {}), approves_sensitive=column.name in approved,
         )  # fmt: skip
     if status == "published":
         countersigned("offer.publish", f"offer:{made.pk}")

@@ -149,6 +149,35 @@ def moment(text: str):
     return datetime.fromisoformat(text) if len(text) > 10 else date.fromisoformat(text)
 
 
+def category_of(code: str) -> str:
+    """The three signs by which a code of diagnosis is compared."""
+    before = code.strip().upper().partition(".")[0]
+    return before.rjust(3, "0") if before.isdigit() else before[:3]
+
+
+def without_reinforced(rows: list[dict], blanked: list[dict]) -> list[dict]:
+    """The rows, in which the cells whose code is of a class that does not leave are empty."""
+    copies = [dict(row) for row in rows]
+    for one in blanked:
+        for row in copies:
+            code = row[one["column"]]
+            if code is None:
+                continue
+            whole = category_of(code) + "." + code.strip().upper().partition(".")[2]
+            if category_of(code) in one["categories"] or whole.startswith(tuple(one["beginnings"])):
+                row[one["column"]] = None
+    return copies
+
+
+# A few codes that everybody can look up, written here and not read from the recipe: by class, ICD-9-CM and ICD-10.
+KNOWN_CODES = {
+    "hiv": {"042", "B20", "B24", "Z21"},
+    "psychiatry": {"295", "296", "300", "311", "F20", "F32"},
+    "addiction": {"291", "303", "304", "305", "F10", "F19"},
+    "sexual_health": {"642", "648", "654", "V27", "O80", "Z32"},
+}
+
+
 def quantile(values: list, per_mille: int):
     """The discrete quantile: of n sorted values, the one numbered ceil(n * per_mille / 1000), from 1."""
     ordered = sorted(values)
@@ -199,6 +228,9 @@ def expected(inputs: Inputs, rows: list[dict]) -> tuple[list[str], list[tuple], 
             dropped["minor"] += 1
         else:
             base.append((line, row))
+    whole = dict(base)
+    blank = without_reinforced([row for _line, row in base], recipe.get("blanked", []))
+    base = [(line, row) for (line, _row), row in zip(base, blank, strict=True)]
     keyed = {s: mac(inputs.pseudonym_key, s) for s in {r[subject] for _line, r in base}}
     shift = {s: int(h[32:40], 16) % 365 - 182 for s, h in keyed.items()}
     values: dict[str, list] = {}
@@ -254,6 +286,10 @@ def expected(inputs: Inputs, rows: list[dict]) -> tuple[list[str], list[tuple], 
         "rows_in": len(rows), "rows_out": len(table), "subjects_out": len(histories), "dropped": dict(dropped),
         "k_min": min((len(s) for s in classes.values() if len(s) >= k), default=0) if small else len(histories),
         "base": len(base),
+        "blanked": {
+            name: sum(1 for n in kept if base[n][1][name] is None and whole[base[n][0]][name] is not None)
+            for name in (one["column"] for one in recipe.get("blanked", []))
+        },
     }  # fmt: skip
     return names, table, counts
 
@@ -347,6 +383,11 @@ def check_persons(report: Report, inputs: Inputs, rows: list[dict], names: list[
     clear = {r[c] for c in direct for r in rows if r[c] is not None and len(r[c]) >= 6}
     texts = {v for line in table for v in line[2:] if isinstance(v, str)}
     report.check("aucun identifiant en clair dans une valeur", not clear & texts)
+    for one in recipe.get("blanked", []):
+        at = names.index(one["column"])
+        held = {category_of(line[at]) for line in table if line[at] is not None}
+        never = set().union(*(KNOWN_CODES.get(klass, set()) for klass in one["classes"]))
+        report.check(f"aucun code de sensibilité renforcée dans {one['column']}", not held & never, str(held & never))
     ranks = defaultdict(list)
     for line in table:
         ranks[line[0]].append(line[1])
@@ -373,6 +414,12 @@ def check_manifest(report: Report, inputs: Inputs, counts: dict) -> None:
     report.check("l'empreinte de la convention", manifest["watermark"] == mark)
     if recipe["personal"]:
         report.check("k mesuré", manifest["k"]["measured"] == counts["k_min"], f"k = {counts['k_min']}")
+        told_cells = [one["count"] for one in manifest["receipts"] if one["obligation"] == "blank_reinforced_codes"]
+        if recipe.get("blanked"):
+            report.check(
+                "cellules effacées, comptées par le reçu", told_cells == [sum(counts["blanked"].values())],
+                str(counts["blanked"]),
+            )  # fmt: skip
         lost = counts["dropped"]
         protected = lost["no_subject"] + lost["opposed"] + lost["minor"] + lost.get("no_consent", 0)
         report.check(

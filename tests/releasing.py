@@ -102,7 +102,9 @@ def columns_of(path: Path):
         yield name, kind, role, "origin" if name == "race" else ""
 
 
-def convention_on_stays(folder: Path, *, lines: int | None = 6000, releases_per_month: int = 10) -> Ready:
+def convention_on_stays(
+    folder: Path, *, lines: int | None = 6000, releases_per_month: int = 10, treatments=None, approved=()
+) -> Ready:
     """An active convention on a cut of the real stays; keys, sealed source and releases lie under `folder`.
 
     The caller has pointed KEY_STORE, SOURCES, RELEASES and SCRATCH below `folder` (fixture `releasing_folders`).
@@ -123,7 +125,13 @@ def convention_on_stays(folder: Path, *, lines: int | None = 6000, releases_per_
         stored_as=sealed.stored_as, rows=rows, profiled_at=clock.now(), received_by=factories.user(),
         reading={**Reading(missing=("?",)).as_json(), "blank_lines": 0},
     )  # fmt: skip
-    offer = factories.offer(dataset, columns=(*ASKED, "race"), releases_per_month=releases_per_month)
+    offer = factories.offer(
+        dataset,
+        columns=(*ASKED, "race"),
+        releases_per_month=releases_per_month,
+        treatments=treatments,
+        approved=approved,
+    )
     convention = factories.convention(offer)
     identity = pyrage.x25519.Identity.generate()
     convention.environment.age_recipient = str(identity.to_public())

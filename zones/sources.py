@@ -121,13 +121,19 @@ def _opened(path: Path, identity) -> Iterator[bytes]:
 
 @contextmanager
 def clear_copy(
-    version: DatasetVersion, *, checked: bool = False, covered_by: str = "", limits: Limits = LIMITS
+    version: DatasetVersion,
+    *,
+    checked: bool = False,
+    covered_by: str = "",
+    limits: Limits = LIMITS,
+    prefix: str = "source-",
 ) -> Iterator[Path]:
     """A clear CSV of `version` (UTF-8, commas, header) in a scratch folder removed at the end, whatever happens.
 
     With `checked` every row is read and compared with the header; `version.rows`, what `version.reading` counts and
     `version.proposed` (options that would mend what was met) are set, not saved. Raises BadInput with the line at
     fault and its mend.
+    `prefix` names the folder: who works beside the lock "builds" takes another, which `clear_scratch` leaves alone.
     """
 
     def blocks() -> Iterator[str]:
@@ -135,7 +141,7 @@ def clear_copy(
         return lines(expand(original, limits=limits), reading.encoding, limits=limits)
 
     settings.SCRATCH.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="source-", dir=settings.SCRATCH))
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=settings.SCRATCH))
     try:
         reading = Reading.of(version.reading)
         path = folder / "clear.csv"

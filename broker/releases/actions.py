@@ -78,7 +78,7 @@ def _create(convention, *, by, version, asked, decision_id) -> Release:
     release = Release.objects.create(
         convention=convention, dataset_version=version, decision=decision, ruleset_version=decision.ruleset_version,
         recipe=asked, recipe_sha256=recipe.sha256(asked), delivery_mode=convention.offer.delivery_mode,
-        requested_by=by, progress={"step": _("En attente du poste de préparation"), "percent": 0},
+        requested_by=by, progress={"step": "waiting", "percent": 0},
     )  # fmt: skip
     app.configure_task("broker.releases.tasks.build_release", queue="builds", lock="builds").defer(
         release_id=str(release.pk)
@@ -163,9 +163,20 @@ def finish(release: Release, *, by=WORKER, result: dict, mark: str, tokens: byte
         release=row, recipe=row.recipe, result=result, mark=mark, made=made, file_name=row.file_name,
         built_at=row.built_at,
     )  # fmt: skip
-    row.progress = {"step": _("Prête"), "percent": 100, "losses": result["losses"], "merged": result["merged"]}
+    row.progress = {"step": "ready", "percent": 100, "losses": result["losses"], "merged": result["merged"]}
     row.save()
     _tell(row, sha256=row.sha256, receipts=[one["digest"] for one in made])
+    if row.replaces_id:
+        withdraw(row.replaces, by=by, replaced_by=row)
+    return row
+
+
+@recorded("release.withdraw")
+def withdraw(release: Release, *, by, replaced_by: Release) -> Release:
+    """The release that was rebuilt is no longer served; the worker then removes its file."""
+    row = _move(release, "withdraw")
+    row.save(update_fields=["status"])
+    _tell(row, replaced_by=str(replaced_by.pk))
     return row
 
 

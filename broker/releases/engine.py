@@ -32,6 +32,9 @@ BLOCK = 64  # bytes: block of SHA-256; the keys are exactly as long
 CHUNK = 1 << 20
 
 
+# A job with "match" writes no file; see `Match`.
+
+
 class Unbuildable(Exception):
     """The recipe cannot be carried out on these data: a code, and figures without any value of the data."""
 
@@ -131,7 +134,7 @@ class Build:
                     counts["rows_in"] = self._number("SELECT count(*) FROM source")
                     self._check_values()
             result = self._measure(counts["rows_in"]) if self.recipe["personal"] else self._measure_plain()
-            self.say({"step": "Écriture et scellement", "percent": 80})
+            self.say({"step": "writing", "percent": 80})
             return {**result, **self._write()}
 
     def _number(self, sql: str) -> int:
@@ -147,9 +150,14 @@ class Build:
         if not self.recipe["personal"]:
             return
         for name in ("pseudonym", "token"):
-            inner, outer = pads(self.job[f"{name}_key"])
-            self.engine.execute(f"SET VARIABLE {name}_inner = ?", [inner])
-            self.engine.execute(f"SET VARIABLE {name}_outer = ?", [outer])
+            if self.job.get(f"{name}_key"):
+                self._take(name, self.job[f"{name}_key"])
+
+    def _take(self, name: str, key: str) -> None:
+        """Make `key` the one of `name` from here on. Keys are variables, never text of a statement."""
+        inner, outer = pads(key)
+        self.engine.execute(f"SET VARIABLE {name}_inner = ?", [inner])
+        self.engine.execute(f"SET VARIABLE {name}_outer = ?", [outer])
 
     def _load_tokens(self):
         for name in ("opposed", "consented"):
@@ -173,7 +181,7 @@ class Build:
             raise Unbuildable("type", columns=wrong)
 
     def _measure(self, rows_in: int) -> dict:
-        self.say({"step": "Vérification des seuils", "percent": 76})
+        self.say({"step": "thresholds", "percent": 76})
         plan, subject = self.plan, name_of(self.plan.subject)
         if self.recipe["minors"]["rule"] == "exclude" and self.recipe["minors"]["age_column"] is None:
             raise Unbuildable("no_age")
@@ -208,6 +216,7 @@ class Build:
         changed = [
             *(f"coalesce(sum(CAST(terrain_merged_{n} AS INTEGER)), 0)" for n in range(len(plan.merged))),
             *(f"coalesce(sum(CAST(terrain_clipped_{n} AS INTEGER)), 0)" for n in range(len(plan.clipped))),
+            *(f"coalesce(sum(CAST(terrain_blanked_{n} AS INTEGER)), 0)" for n in range(len(plan.blanked))),
         ]
         sums = (
             [int(n) for n in self.engine.execute(f"SELECT {', '.join(changed)} FROM kept").fetchone()]
@@ -228,7 +237,14 @@ class Build:
             "k_min": k_min,
             "identifiers": identifiers,
             "merged": dict(zip(plan.merged, sums, strict=False)),
-            "clipped": dict(zip(plan.clipped, sums[len(plan.merged) :], strict=True)),
+            "clipped": dict(zip(plan.clipped, sums[len(plan.merged) :], strict=False)),
+            "blanked": dict(
+                zip(
+                    [one["column"] for one in plan.blanked],
+                    sums[len(plan.merged) + len(plan.clipped) :],
+                    strict=True,
+                )
+            ),
             "bounds": bounds,
             "losses": {
                 name: [
@@ -250,7 +266,7 @@ class Build:
         rows = self._number("SELECT count(*) FROM kept")
         return {
             "rows_in": rows, "dropped": {}, "rows_out": rows, "subjects_out": 0, "k_min": None,
-            "merged": {}, "clipped": {}, "bounds": {}, "losses": {}, "identifiers": {},
+            "merged": {}, "clipped": {}, "blanked": {}, "bounds": {}, "losses": {}, "identifiers": {},
         }  # fmt: skip
 
     def _write(self) -> dict:
@@ -282,12 +298,49 @@ class Build:
         }
 
 
+class Match(Build):
+    """Who is who, for the zone's worker alone; nothing is written, the answer goes out with the last line.
+
+    job["match"]: {"by": "token" | "pseudonym", "values": [...], "keys": {name: key}}. By token, the answer is
+    {name: [pseudonyms]}, in the order of pseudonyms so that no token is told with its own; by pseudonym,
+    {name: {pseudonym: token}}. `pseudonym_key` is not needed: each convention comes with its own.
+    """
+
+    def run(self) -> dict:
+        self._check_header()
+        wanted, subject = self.job["match"], name_of(self.plan.subject)
+        with duckdb.connect() as self.engine:
+            self._configure()
+            self.engine.execute(self.plan.source().sql)
+            self.engine.execute("CREATE TEMP TABLE wanted (value VARCHAR)")
+            self.engine.execute("INSERT INTO wanted SELECT DISTINCT unnest(?)", [wanted["values"]])
+            known = f"SELECT DISTINCT {subject} AS subject FROM source WHERE {subject} IS NOT NULL"
+            token, pseudonym = (self.plan.hmac(key, "subject") for key in ("token", "pseudonym"))
+            found: dict[str, object] = {}
+            if wanted["by"] == "token":
+                tokens = f"SELECT subject, {token} AS token FROM ({known}) known"
+                self.engine.execute(
+                    f"CREATE TEMP TABLE met AS SELECT subject FROM ({tokens}) t JOIN wanted ON token = value"
+                )
+            for name, key in wanted["keys"].items():
+                self._take("pseudonym", key)
+                shown = f"substr({pseudonym}, 1, 32) AS pseudonym"
+                if wanted["by"] == "token":
+                    rows = self.engine.execute(f"SELECT {shown} FROM met ORDER BY pseudonym").fetchall()
+                    found[name] = [row[0] for row in rows]
+                else:
+                    keyed = f"SELECT subject, {shown} FROM ({known}) known"
+                    text = f"SELECT pseudonym, {token} FROM ({keyed}) k JOIN wanted ON pseudonym = value"
+                    found[name] = dict(self.engine.execute(text).fetchall())
+            return {"matches": found}
+
+
 def run(job: dict, say, build_class=Build) -> dict:
     """Carry out `job`; the last message said is also returned. Scratch is gone afterwards but for the tokens."""
     scratch = Path(job["scratch"])
     scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        last = {"result": build_class(job, say).run()}
+        last = {"result": (Match if "match" in job else build_class)(job, say).run()}
     except Unbuildable as error:
         last = {"refused": error.code, "facts": error.facts}
     except (duckdb.Error, OSError, MemoryError, UnicodeDecodeError) as error:
@@ -296,7 +349,7 @@ def run(job: dict, say, build_class=Build) -> dict:
     finally:
         shutil.rmtree(scratch / "spill", ignore_errors=True)
         (scratch / "clear").unlink(missing_ok=True)
-    if "result" not in last:
+    if "result" not in last and "output" in job:
         Path(job["output"]).unlink(missing_ok=True)
     say(last)
     return last

@@ -10,6 +10,7 @@ import hmac
 import rfc8785
 from django.utils.translation import gettext as _
 
+from broker.releases import words
 from zones.reading import Reading, mends_in_words
 
 LICENCE_VERSION = "2026.11.0"
@@ -42,10 +43,10 @@ def receipts(obligations: list[str], recipe: dict, result: dict, mark: str) -> l
     """
     dropped = result["dropped"]
     treatments = {c["name"]: c["treatment"]["kind"] for c in recipe["columns"]}
+    blanked = result.get("blanked", {})
     merged, clipped = sum(result["merged"].values()), sum(result["clipped"].values())
     known = {
         "apply_profile": (
-            _("Colonnes traitées selon leur rôle, pseudonymes propres à la convention, aucun identifiant relevé"),
             len(treatments),
             {
                 "treatments": treatments,
@@ -57,13 +58,11 @@ def receipts(obligations: list[str], recipe: dict, result: dict, mark: str) -> l
             not any(result["identifiers"].values()),
         ),
         "exclude_opposed_subjects": (
-            _("Lignes des personnes qui ont fait opposition, exclues avant tout calcul"),
             dropped.get("opposed", 0),
             {"rows": dropped.get("opposed", 0), "register_sha256": result["opposed_sha256"]},
             True,
         ),
         "keep_consented_subjects_only": (
-            _("Seules les personnes qui ont consenti à cet usage et à ce destinataire, les autres exclues"),
             dropped.get("no_consent", 0),
             {
                 "rows": dropped.get("no_consent", 0),
@@ -73,33 +72,34 @@ def receipts(obligations: list[str], recipe: dict, result: dict, mark: str) -> l
             bool(recipe.get("consent")),
         ),
         "exclude_minors": (
-            _("Lignes de moins de 18 ans ou d'âge inconnu, exclues")
-            if recipe["minors"]["rule"] == "exclude"
-            else _("Aucune ligne de mineur : %(because)s.")
-            % {"because": recipe["minors"].get("because", "").rstrip(".")},
             dropped.get("minor", 0),
             {"rows": dropped.get("minor", 0), "rule": recipe["minors"]},
             recipe["minors"]["rule"] == "exclude" or bool(recipe["minors"].get("because")),
         ),
         "generalise_or_suppress": (
-            _("Catégories rares regroupées, classes de moins de %(k)s personnes retirées ; k mesuré : %(k_min)s")
-            % {"k": recipe["k"], "k_min": result["k_min"]},
             dropped.get("small_class", 0) + merged,
             {"suppressed": dropped.get("small_class", 0), "merged": result["merged"], "k_min": result["k_min"]},
             result["k_min"] is not None and result["k_min"] >= recipe["k"],
         ),
+        "blank_reinforced_codes": (
+            sum(blanked.values()),
+            {"cells": blanked, "classes": {one["column"]: one["classes"] for one in recipe.get("blanked", [])}},
+            set(blanked) == {one["column"] for one in recipe.get("blanked", [])},
+        ),
         "mark_experimental": (
-            _("Licence « expérimentation seulement » et empreinte de la convention jointes"),
             1,
             {"watermark": mark, "licence_sha256": licence_sha256(), "clear_sha256": result["clear_sha256"]},
             True,
         ),
     }
+    # Coded columns lose their reinforced cells whether or not the decision names it: G24 denies, it does not oblige.
+    owed = [*obligations, "blank_reinforced_codes"] if recipe.get("blanked") else obligations
     found = []
-    for name in obligations:
+    for name in owed:
         if name not in known:
             continue
-        what, count, figures, is_done = known[name]
+        count, figures, is_done = known[name]
+        what = words.receipt(name, figures, recipe)
         if name == "apply_profile":
             figures = {**figures, "clipped_cells": clipped}
         digest = hashlib.sha256(rfc8785.dumps({"obligation": name, "count": count, **figures})).hexdigest()
@@ -169,6 +169,15 @@ def lost_to_tell(dropped: dict) -> dict[str, int]:
     return {"protected_persons": protected, "small_classes": dropped.get("small_class", 0)}
 
 
+TOLD_COUNTS = ("blank_reinforced_codes",)  # counts of cells; counts of persons' rows are the operator's alone
+
+
+def _told(receipt: dict) -> dict:
+    """A receipt, as recipients read it."""
+    names = ("obligation", "what", "digest", *(["count"] if receipt["obligation"] in TOLD_COUNTS else []))
+    return {name: receipt[name] for name in names}
+
+
 def compose(*, release, recipe: dict, result: dict, mark: str, made: list[dict], file_name: str, built_at) -> dict:
     """The manifest: recipe, versions, digests, decision, receipts, rows lost, licence, watermark, certificate."""
     dataset = release.dataset_version.dataset
@@ -191,7 +200,7 @@ def compose(*, release, recipe: dict, result: dict, mark: str, made: list[dict],
         "subjects": result["subjects_out"] if recipe["personal"] else None,
         "k": {"required": recipe["k"], "measured": result["k_min"]} if recipe["personal"] else None,
         "bounds": result["bounds"],
-        "receipts": [{name: one[name] for name in ("obligation", "what", "digest")} for one in made],
+        "receipts": [_told(one) for one in made],
         "licence": LICENCE,
         "licence_version": LICENCE_VERSION,
         "licence_sha256": licence_sha256(),

@@ -46,7 +46,8 @@ LINE_MAX = 2 * 1024**2  # bytes; the reader of sources refuses a line of half of
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One step: the table it makes, the words shown meanwhile, its share of the work done (percent), its text."""
+    """One step: the table it makes, the code of the words shown meanwhile (`words.STEPS`), its share of the work done
+    (percent), its text."""
 
     name: str
     step: str
@@ -89,6 +90,26 @@ class Plan:
         return [c["name"] for c in self._of_kind("category", "department")]
 
     @property
+    def blanked(self) -> list[dict]:
+        """Coded columns that lose their cells of reinforced sensitivity (G24)."""
+        held = {c["name"] for c in self.columns}
+        return [one for one in self.recipe.get("blanked", []) if one["column"] in held]
+
+    def is_reinforced(self, one: dict) -> str:
+        """Whether the code of a row of `source` is of a class that does not leave. Its category: what stands before
+        the point, figures brought to three signs, letters cut to three (`consent.codes`)."""
+        of = f"upper(trim(source.{name_of(one['column'])}))"
+        before, after = f"split_part({of}, '.', 1)", f"split_part({of}, '.', 2)"
+        is_figures = f"{self._say('match', x=before, pattern='^[0-9]+$', group=0)} <> ''"
+        padded = f"CASE WHEN length({before}) < 3 THEN lpad({before}, 3, '0') ELSE {before} END"
+        category = f"(CASE WHEN {is_figures} THEN {padded} ELSE substr({before}, 1, 3) END)"
+        tests = []
+        if one["categories"]:
+            tests.append(f"{category} IN ({', '.join(text_of(code) for code in one['categories'])})")
+        tests += [f"{category} || '.' || {after} LIKE {text_of(code + '%')}" for code in one["beginnings"]]
+        return f"coalesce({' OR '.join(tests) or 'false'}, false)"
+
+    @property
     def clipped(self) -> list[str]:
         """Columns top and bottom coded: measures, when they stand beside a quasi-identifier (7.1)."""
         return [c["name"] for c in self._of_kind("clip")] if self.quasi else []
@@ -103,16 +124,16 @@ class Plan:
 
     def statements(self) -> list[Statement]:
         if not self.recipe["personal"]:
-            return [self.source(), Statement("kept", "Remise des colonnes", 60, self._plain())]
+            return [self.source(), Statement("kept", "plain", 60, self._plain())]
         return [
             self.source(),
-            Statement("subject", "Pseudonymes et oppositions", 30, self._subject()),
-            *([Statement("age", "Âges et mineurs", 40, self._ages())] if self.age else []),
-            Statement("base", "Âges et mineurs", 45, self._base()),
+            Statement("subject", "subject", 30, self._subject()),
+            *([Statement("age", "age", 40, self._ages())] if self.age else []),
+            Statement("base", "base", 45, self._base()),
             *self._measures(),
-            Statement("treated", "Généralisation", 60, self._treated()),
-            Statement("class", "Classes trop petites", 66, self._classes()),
-            Statement("kept", "Retrait des classes trop petites", 72, self._kept()),
+            Statement("treated", "treated", 60, self._treated()),
+            Statement("class", "class", 66, self._classes()),
+            Statement("kept", "kept", 72, self._kept()),
         ]
 
     def source(self) -> Statement:
@@ -126,7 +147,7 @@ class Plan:
         wanted = ", ".join(name_of(c) for c in self.recipe["source_columns"] if c in needed)
         return Statement(
             "source",
-            "Lecture de la source",
+            "source",
             5,
             self._say("table", name="source")
             + f"SELECT row_number() OVER () AS terrain_line, {wanted} FROM read_csv({text_of(self.path)}, "
@@ -162,8 +183,7 @@ class Plan:
     def _subject(self) -> str:
         """One row a subject who does not object: `terrain_sid` a small number, `terrain_h` its HMAC under the
         convention's key, `token` under the zone's, `consented` whether its rows may leave."""
-        pseudonym = self._say("hmac", key="pseudonym", x="subject")
-        token = self._say("hmac", key="token", x="subject")
+        pseudonym, token = self.hmac("pseudonym", "subject"), self.hmac("token", "subject")
         return self._say("table", name="subject") + (
             f"SELECT subject, terrain_h, token, row_number() OVER (ORDER BY terrain_h) AS terrain_sid, "
             f"{self.consented()} AS consented FROM ("
@@ -171,6 +191,10 @@ class Plan:
             f"SELECT DISTINCT {name_of(self.subject)} AS subject FROM source WHERE {name_of(self.subject)} IS NOT NULL"
             f") known) keyed WHERE {self.unopposed()}"
         )
+
+    def hmac(self, key: str, of: str) -> str:
+        """HMAC-SHA-256 of the text `of` under the key of that name, in hexadecimal."""
+        return self._say("hmac", key=key, x=of)
 
     def unopposed(self) -> str:
         """The filter of objections (G26)."""
@@ -198,7 +222,16 @@ class Plan:
 
     def _base(self) -> str:
         """Rows of the subjects kept; `terrain_low` and `terrain_high` serve the minors' rule and the bands."""
-        columns = [f"source.{name_of(c['name'])}" for c in self.columns if c["name"] != self.subject]
+        blanked = {one["column"]: number for number, one in enumerate(self.blanked)}
+        columns = []
+        for c in self.columns:
+            name = c["name"]
+            if name in blanked:
+                reinforced = self.is_reinforced(self.blanked[blanked[name]])
+                columns.append(f"CASE WHEN {reinforced} THEN NULL ELSE source.{name_of(name)} END AS {name_of(name)}")
+                columns.append(f"{reinforced} AS terrain_blanked_{blanked[name]}")
+            elif name != self.subject:
+                columns.append(f"source.{name_of(name)}")
         if self.rank and self.rank["column"] not in {c["name"] for c in self.columns}:
             columns.append(f"source.{name_of(self.rank['column'])}")
         ages = "age.terrain_low, age.terrain_high" if self.age else "NULL AS terrain_low, NULL AS terrain_high"
@@ -243,7 +276,7 @@ class Plan:
                 f"SELECT {value} AS value FROM base WHERE {value} IS NOT NULL GROUP BY {value} "
                 f"HAVING {self.rare_limit()}"
             )
-            found.append(Statement(f"common_{number}", "Catégories rares", 50, text))
+            found.append(Statement(f"common_{number}", "common", 50, text))
         if self.clipped:
             bounds = []
             for number, column in enumerate(self._of_kind("clip")):
@@ -252,7 +285,7 @@ class Plan:
                 q = self._say("quantiles", x=self._typed(column), low=low, high=high)
                 bounds.append(f"{q} AS bounds_{number}")
             text = self._say("table", name="bounds") + f"SELECT {', '.join(bounds)} FROM base"
-            found.append(Statement("bounds", "Bornes des mesures", 54, text))
+            found.append(Statement("bounds", "bounds", 54, text))
         return found
 
     def rare_limit(self) -> str:
@@ -291,6 +324,7 @@ class Plan:
                 shown.append(f"{value} AS {name_of(name)}")
             else:
                 shown.append(f"{self._typed(column)} AS {name_of(name)}")
+        shown += [f"terrain_blanked_{number}" for number in range(len(self.blanked))]
         shown.append(f"{self._order()} AS terrain_order")
         bounds = " CROSS JOIN bounds" if clipped else ""
         return self._say("table", name="treated") + f"SELECT {', '.join(shown)} FROM base{bounds}{''.join(joins)}"

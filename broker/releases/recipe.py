@@ -18,9 +18,11 @@ A recipe is a JSON object; its canonical form (RFC 8785) is hashed, and the hash
     quasi_identifiers   names of the released columns whose values make the classes of k
     k               distinct subjects in the smallest class
     suppression_max_pct     5: more suppressed rows than this share refuse the build
+    blanked         columns of codes: {"column", "codes", "classes", "categories", "beginnings"}: a cell whose code is
+                    of one of these is made empty (G24; `consent.codes` says how a code is compared)
     rank_by         {"column", "order": "number" | "time"} or null: the order of a subject's events
     output          {"format": "parquet" | "csv", "sealed": bool}
-    engine          {"plan": 1, "duckdb": "2.0.0"}
+    engine          {"plan": 2, "duckdb": "2.0.0"}
     ruleset         version of the rules under which it was decided
 
 How the treatments are measured, so that a stranger finds the same bytes:
@@ -29,6 +31,7 @@ How the treatments are measured, so that a stranger finds the same bytes:
   `opposed`, `no_consent` (where the recipe asks for consent), `minor` (the age band of the *row* reaches below 18 or is
   missing), `small_class`. G28 excludes rows, not subjects: a person with a stay at 17 and a stay at 19 keeps the second
   one only, "age at the event".
+* Blanked cells are empty before anything is measured; those of the rows that leave are counted.
 * Categories and quantiles are measured on the rows left after `no_subject`, `opposed`, `no_consent` and `minor`.
   A category is rare when fewer than k distinct subjects hold it; a missing value stays missing.
 * Quantiles are discrete: of n sorted values, the one numbered ceil(n * 5 / 1000) and ceil(n * 995 / 1000), from 1.
@@ -45,9 +48,9 @@ import rfc8785
 from django.utils.translation import gettext as _
 
 from broker.errors import BadInput
-from consent import consents, treatments
+from consent import codes, consents, treatments
 
-PLAN = 1
+PLAN = 2
 SUPPRESSION_MAX_PCT = 5
 RESERVED = ("pseudonym", "event_rank")
 
@@ -87,7 +90,8 @@ def compose(*, convention, version, offer_columns, wanted, ruleset: str, duckdb:
         raise BadInput(
             _("Ce jeu contient des données personnelles sans clé de sujet : son responsable doit l'indiquer.")
         )
-    columns = []
+    columns: list[dict] = []
+    blanked: list[dict] = []
     for column in every:
         if column.name not in wanted and column.name != subject:
             continue
@@ -96,7 +100,10 @@ def compose(*, convention, version, offer_columns, wanted, ruleset: str, duckdb:
         treatment = (item.treatment if item else None) or treatments.default_treatment(column, approved=approved)
         if refused := treatments.problems(treatment, column, approved=approved):
             raise BadInput(" ".join(refused))
+        treatment = treatments.with_codes(treatment, column)
         columns.append({"name": column.name, "type": column.type, "role": column.role, "treatment": treatment})
+        if dataset.is_personal and treatment["kind"] != "drop" and treatment.get("codes"):
+            blanked.append(_blanked(column.name, treatment, approved=approved))
     if not [c for c in columns if c["treatment"]["kind"] not in ("drop", "pseudonym")]:
         raise BadInput(_("Aucune colonne ne resterait dans la remise. Cochez au moins une colonne offerte."))
     personal = dataset.is_personal
@@ -121,6 +128,7 @@ def compose(*, convention, version, offer_columns, wanted, ruleset: str, duckdb:
         ),
         "minors": _minors(convention, dataset, every),
         "quasi_identifiers": [c["name"] for c in columns if _is_seen(c)] if personal else [],
+        "blanked": blanked,
         "k": (
             treatments.threshold(
                 dataset.domains, convention.offer.delivery_mode, consented=dataset.consent_required
@@ -146,6 +154,16 @@ def _minors(convention, dataset, columns) -> dict:
     if age is None and dataset.no_minors_because:
         return {"rule": "none", "age_column": None, "because": dataset.no_minors_because}
     return {"rule": "exclude", "age_column": age}
+
+
+def _blanked(name: str, treatment: dict, *, approved: bool) -> dict:
+    """What is blanked in one coded column: the tables themselves, so that the recipe is enough to build again."""
+    classes = treatments.blanked_classes(treatment, approved=approved)
+    of = codes.reinforced(treatment["codes"], classes)
+    return {
+        "column": name, "codes": treatment["codes"], "classes": list(classes),
+        "categories": list(of.categories), "beginnings": list(of.beginnings),
+    }  # fmt: skip
 
 
 def _is_seen(column: dict) -> bool:

@@ -45,3 +45,10 @@ def forget_attempts(release: Release) -> None:
     """Remove what earlier attempts left half written."""
     for left in _folder().glob(f"{release.pk}.*.part"):
         left.unlink(missing_ok=True)
+
+
+def remove(release: Release) -> None:
+    """Remove the file of a withdrawn release; a download under way keeps what it has opened until it is cut."""
+    if release.status != Release.Status.WITHDRAWN or not release.stored_as:
+        raise ValueError("only a withdrawn release loses its file")
+    (_folder() / release.stored_as).unlink(missing_ok=True)

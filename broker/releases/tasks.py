@@ -1,5 +1,6 @@
 """Jobs of the worker: build a release, and take up again the builds whose worker died."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -9,20 +10,25 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pyrage
 from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.utils.translation import gettext as _
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
+from procrastinate.exceptions import AlreadyEnqueued
 
+from broker.audit.actor import SYSTEM
 from broker.errors import BadInput, TerrainError, WrongState
 from broker.keys.models import DataKey
 from broker.keys.store import KeyStore
-from broker.releases import actions, manifest, store
-from broker.releases.models import Release
+from broker.releases import actions, inquiries, manifest, matching, rebuilds, store, withdrawals
+from broker.releases.models import Inquiry, Release
 from consent import consents, oppositions
+from consent.models import Convention
 from zones import sources
+from zones.models import DatasetVersion
 
 MEMORY_MIB = int(os.environ.get("TERRAIN_BUILD_MEMORY_MIB", "1024"))
 
@@ -53,6 +59,53 @@ def retry_stalled(timestamp: int) -> None:
             await app.job_manager.retry_job(job)
 
     async_to_sync(retry)()
+
+
+@app.periodic(cron="* * * * *")
+@app.task(name="broker.releases.tasks.honour_oppositions", queue="clock", queueing_lock="releases.honour_oppositions")
+def honour_oppositions(timestamp: int) -> None:
+    """After an objection: rebuild the releases that hold the person, order their recipients to remove them."""
+    for release in rebuilds.stale():
+        rebuilds.start(release, by=SYSTEM)
+    ask_for_withdrawals()
+    inquiries.forget_old()
+
+
+def ask_for_withdrawals(zone=None) -> None:
+    """Give the worker the conventions whose recipients are to be told; one job a convention."""
+    for convention in withdrawals.owing(zone):
+        with contextlib.suppress(AlreadyEnqueued):
+            order_withdrawal.configure(queueing_lock=f"withdrawal:{convention}").defer(convention_id=convention)
+
+
+# What concerns persons has its own queue and its own process: it never waits behind a build.
+@app.task(name="broker.releases.tasks.order_withdrawal", queue="subjects", lock="matching", retry=AGAIN)
+def order_withdrawal(convention_id: int) -> None:
+    """Compute the pseudonyms that one convention's recipient must remove, and write its order."""
+    convention = Convention.objects.select_related("zone", "organisation").get(pk=convention_id)
+    held = withdrawals.concerned(convention)
+    pseudonyms: set[str] = set()
+    for version, (_releases, tokens) in held.items():
+        [source] = DatasetVersion.objects.filter(pk=version).select_related("dataset")
+        found = matching.pseudonyms_of(source, tokens, matching.with_a_key([convention]), covered_by="withdrawal.order")
+        pseudonyms.update(found.get(convention.pk, ()))
+    releases = [release for several, _tokens in held.values() for release in several]
+    withdrawals.give(
+        convention, pseudonyms=pseudonyms, releases=releases, register=withdrawals.digest(held), by=actions.WORKER
+    )
+
+
+@app.task(name="broker.releases.tasks.answer_inquiry", queue="subjects", lock="matching", retry=AGAIN)
+def answer_inquiry(inquiry_id: str) -> None:
+    inquiry = Inquiry.objects.select_related("zone").get(pk=inquiry_id)
+    if inquiry.status != Inquiry.Status.WAITING:
+        return
+    try:
+        found = inquiries.answer(inquiry)
+    except (TerrainError, pyrage.DecryptError) as error:
+        words = str(error) if isinstance(error, TerrainError) else _("La question ne s'ouvre pas avec cette clé.")
+        found = {"problem": words}
+    inquiries.keep(inquiry, found=found)
 
 
 def build(release: Release, *, is_last_try: bool = False) -> Release | None:
@@ -90,7 +143,7 @@ def _build(release: Release) -> Release:
     scratch = Path(tempfile.mkdtemp(prefix="build-", dir=settings.SCRATCH))
     try:
         job, mark = _job(release, scratch)
-        actions.report_progress(release, _("Ouverture de la source"), 2)
+        actions.report_progress(release, "opening", 2)
         with sources.clear_copy(release.dataset_version, covered_by="data.build") as path:
             result = run_engine(
                 {**job, "source": str(path)}, scratch,
@@ -100,7 +153,11 @@ def _build(release: Release) -> Release:
             result[f"{name}_sha256"] = hashlib.sha256("".join(sorted(job[name])).encode()).hexdigest()
         tokens = (scratch / "tokens").read_bytes() if (scratch / "tokens").exists() else b""
         stored_as = store.publish(release)
-        return actions.finish(release, by=actions.WORKER, result=result, mark=mark, tokens=tokens, stored_as=stored_as)
+        ready = actions.finish(release, by=actions.WORKER, result=result, mark=mark, tokens=tokens, stored_as=stored_as)
+        # What was replaced, now or by a worker that died right after: its file goes.
+        for former in Release.objects.filter(convention=release.convention_id, status=Release.Status.WITHDRAWN):
+            store.remove(former)
+        return ready
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         store.forget_attempts(release)

@@ -48,6 +48,8 @@ PLACES = {
     "environnements": ("environment", "pk"),
     "invitations": ("invitation", "pk"),
     "identifiants": ("credential", "pk"),
+    "ordres-de-retrait": ("withdrawal", "pk"),
+    "enquetes": ("inquiry", "pk"),
     "preuve": ("leaf", "index"),
     "tile": ("leaf", "index"),
 }

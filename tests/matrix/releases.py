@@ -1,6 +1,6 @@
 """Releases, asked for by the persons a convention names; the unseen is a 404."""
 
-from tests.matrix import only
+from tests.matrix import only, signed_in
 
 # Whoever may know of the convention: its organisation, the operator's roles, the auditor.
 SEEN = {"member": 200, "representative": 200, "named": 200, "operator": 200, "steward": 200, "dpo": 200, "auditor": 200}
@@ -13,5 +13,17 @@ ROUTES = {
     "release-detail": only(404, **SEEN),
     "release-progress": only(404, **SEEN),
     "release-manifest": only(404, **SEEN),
+    # An up-to-date release has nothing to rebuild: 409 for whoever may ask.
+    "POST release-rebuild": only(
+        404, **{**dict.fromkeys(SEEN, 403), "named": 409, "operator": 409, "steward": 409, "dpo": 409}
+    ),
+    "withdrawal-list": signed_in(200),
+    "withdrawal-detail": only(404, **SEEN),
+    "POST withdrawal-detail": only(404, **{**dict.fromkeys(SEEN, 403), "representative": 422}),
+    "trace-create": only(403, **{**dict.fromkeys(SEEN, 403), "operator": 200, "steward": 200, "dpo": 200}),
+    "POST trace-create": only(403, **{**dict.fromkeys(SEEN, 403), "operator": 422, "steward": 422, "dpo": 422}),
+    "leak-create": only(403, **{**dict.fromkeys(SEEN, 403), "operator": 200, "dpo": 200, "auditor": 200}),
+    "POST leak-create": only(403, **{**dict.fromkeys(SEEN, 403), "operator": 422, "dpo": 422, "auditor": 422}),
+    "inquiry-detail": only(404, operator=200),
     "POST release-order": only(404, **{**dict.fromkeys(SEEN, 403), "named": 302}),
 }

@@ -1,3 +1,3 @@
-from .release import Delivery, Receipt, Release, TraceEntry
+from .release import Delivery, Inquiry, Receipt, Release, TraceEntry, WithdrawalCheck, WithdrawalOrder
 
-__all__ = ["Delivery", "Receipt", "Release", "TraceEntry"]
+__all__ = ["Delivery", "Inquiry", "Receipt", "Release", "TraceEntry", "WithdrawalCheck", "WithdrawalOrder"]

@@ -34,7 +34,9 @@ class Release(models.Model):
     kind = models.CharField(max_length=14, default="experimental")
     convention = models.ForeignKey(Convention, models.PROTECT, related_name="releases")
     dataset_version = models.ForeignKey(DatasetVersion, models.PROTECT, related_name="releases")
-    decision = models.OneToOneField(GateDecision, models.PROTECT, related_name="release")
+    decision = models.ForeignKey(GateDecision, models.PROTECT, related_name="releases")
+    # The release that this one was rebuilt from, without the persons who have said no since (legal-gate, section 8).
+    replaces = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="rebuilds")
     ruleset_version = models.CharField(max_length=20)
     recipe = models.JSONField()
     recipe_sha256 = models.CharField(max_length=64)
@@ -71,6 +73,12 @@ class Release(models.Model):
                 | (Q(built_at__isnull=False, size__isnull=False) & ~Q(sha256="") & ~Q(stored_as="")),
                 name="release_ready_is_complete",
             ),
+            models.UniqueConstraint(
+                fields=["decision"], condition=Q(replaces=None), name="release_once_for_its_decision"
+            ),
+            models.UniqueConstraint(
+                fields=["replaces"], condition=~Q(status="failed"), name="release_is_replaced_once"
+            ),
         ]
 
     def __str__(self):
@@ -80,6 +88,74 @@ class Release(models.Model):
     def tone(self) -> str:
         """The tone of its state on pages."""
         return {"queued": "wait", "building": "wait", "ready": "ok", "failed": "no"}.get(self.status, "quiet")
+
+
+class WithdrawalOrder(models.Model):
+    """What a recipient must remove from its copies: pseudonyms of its own convention, nothing that another holds.
+
+    The worker writes it; which opposition it comes from is stored nowhere: a row that tied a token to a pseudonym
+    would let two conventions be joined (invariant 7)."""
+
+    convention = models.ForeignKey(Convention, models.PROTECT, related_name="withdrawal_orders")
+    releases = models.ManyToManyField(Release, related_name="withdrawal_orders")
+    pseudonyms = models.JSONField(default=list)
+    issued_at = models.DateTimeField(default=clock.now)
+    due_on = models.DateField("à exécuter au plus tard le")
+    attested_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+")
+    attested_at = models.DateTimeField(null=True, blank=True)
+    attestation = models.TextField("attestation", blank=True)
+
+    class Meta:
+        ordering = ["-issued_at"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(attested_at=None, attested_by=None, attestation="")
+                | (Q(attested_at__isnull=False, attested_by__isnull=False) & ~Q(attestation="")),
+                name="withdrawal_attested_whole",
+            )
+        ]
+
+    @property
+    def is_overdue(self) -> bool:
+        return self.attested_at is None and self.due_on < clock.today()
+
+
+class WithdrawalCheck(models.Model):
+    """Up to which state of the register a convention's recipients were told what to remove."""
+
+    convention = models.OneToOneField(Convention, models.PROTECT, related_name="withdrawal_check")
+    register_sha256 = models.CharField(max_length=64)
+    checked_at = models.DateTimeField(default=clock.now)
+
+
+class Inquiry(models.Model):
+    """A question on who is where, answered by the zone's worker alone: where a person's data went, or from which
+    convention a leaked line comes. What was asked is sealed to the zone's key and erased once answered."""
+
+    class Kind(models.TextChoices):
+        SUBJECT = "subject", _("où sont allées les données d'une personne")
+        LEAK = "leak", _("d'où viennent des lignes trouvées dehors")
+
+    class Status(models.TextChoices):
+        WAITING = "waiting", _("en attente")
+        ANSWERED = "answered", _("répondu")
+        FAILED = "failed", _("sans réponse")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    zone = models.ForeignKey("zones.Zone", models.PROTECT, related_name="inquiries")
+    sealed = models.BinaryField(default=bytes)
+    status = models.CharField("état", max_length=10, choices=Status.choices, default=Status.WAITING)
+    found = models.JSONField(default=dict)
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    asked_at = models.DateTimeField(default=clock.now)
+    answered_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-asked_at"]
+        constraints = [
+            models.CheckConstraint(condition=Q(status="waiting") | Q(sealed=b""), name="inquiry_forgets_what_was_asked")
+        ]
 
 
 class Receipt(models.Model):

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 from broker.accounts import second_factor
 from broker.audit.actor import of as actor_of
 from broker.errors import NotAllowed, Reason, Refused
-from broker.releases import actions, facts, manifest, permissions
+from broker.releases import actions, facts, manifest, permissions, rebuilds, words
 from broker.releases.forms import ReleaseForm
 from broker.releases.models import Release
 from consent import treatments
@@ -29,6 +29,9 @@ REASONS_OF_LOSS = {
 }
 # What these cost is told to the operator alone (legal-gate, scenarios 8 and 12).
 TOLD_TO_OPERATOR = ("exclude_minors", "exclude_opposed_subjects", "keep_consented_subjects_only")
+
+SHOWN_WARNINGS = 6
+SHOWN_EVENTS = 12
 
 
 def _releases(request):
@@ -73,7 +76,7 @@ def detail(request, pk):
 def progress(request, pk):
     """The part of the page that changes while the release is built; it asks for the whole page once it is over."""
     release = get_object_or_404(_releases(request), pk=pk)
-    answer = render(request, "releases/_progress.html", {"release": release, "over": _is_over(release)})
+    answer = render(request, "releases/_progress.html", {"release": release, **_advance(release)})
     if _is_over(release):
         answer["HX-Refresh"] = "true"
     return answer
@@ -101,8 +104,27 @@ def order(request, pk):
     return redirect(reverse("release-detail", args=[release.pk]) + f"?ordre={given.pk}")
 
 
+@require_POST
+def rebuild(request, pk):
+    """Have a release that is no longer up to date built again, now rather than by the periodic job."""
+    release = get_object_or_404(_releases(request), pk=pk)
+    rebuilt = rebuilds.start(release, by=request.user)
+    messages.success(request, _("Une nouvelle version se prépare ; elle remplacera celle-ci."))
+    return redirect("release-detail", pk=rebuilt.pk)
+
+
 def _is_over(release: Release) -> bool:
     return release.status not in (Release.Status.QUEUED, Release.Status.BUILDING)
+
+
+def _advance(release: Release) -> dict:
+    """How far the build is, in words; how many wait before it while it waits."""
+    before = 0
+    if release.status == Release.Status.QUEUED:
+        before = Release.objects.filter(
+            status__in=(Release.Status.QUEUED, Release.Status.BUILDING), requested_at__lt=release.requested_at
+        ).count()
+    return {"over": _is_over(release), "step": words.step(release.progress.get("step", "")), "before": before}
 
 
 def _told(request, release: Release) -> dict:
@@ -111,21 +133,62 @@ def _told(request, release: Release) -> dict:
     whole = permissions.sees_reasons_of_loss(request.user, release)
     ready = release.status == Release.Status.READY
     received = list(release.receipts.order_by("pk"))
+    versions = _versions(request, release)
     return {
         "release": release,
-        "over": _is_over(release),
+        **_advance(release),
+        **versions,
         "columns": [(c, treatments.words(c["treatment"])) for c in release.recipe["columns"]],
         "mends": mends_in_words(Reading.of(release.recipe.get("reading", {}))),
         "bars": _bars(release, whole) if release.rows_in else [],
-        "groups": _groups(release),
-        "receipts": [(one, whole or one.obligation not in TOLD_TO_OPERATOR) for one in received],
+        "groups": (groups := _groups(release)),
+        "warned": [(g["column"], v) for g in groups for v in g["values"] if v["warn"]][:SHOWN_WARNINGS],
+        "sees_all": whole,
+        "receipts": [
+            (
+                one,
+                words.receipt(one.obligation, one.figures, release.recipe),
+                whole or one.obligation not in TOLD_TO_OPERATOR,
+            )
+            for one in received
+        ],
         "reasons": _refusal(request, release),
+        "may_ask": named,
         "may_order": named and ready and release.delivery_mode == "environment",
         "may_download": named and ready and release.delivery_mode == "file_download",
         "orders": _orders(release) if named else [],
         "download_url": actions.delivery_address(f"/telecharger/{release.pk}/"),
         "pull_base": actions.delivery_address("/ordres/"),
         "engine": release.recipe["engine"].get("duckdb", duckdb.__version__),
+    }
+
+
+def _versions(request, release: Release) -> dict:
+    """Whether somebody inside has said no since, what replaces it or what it replaces, and what happened, in order."""
+    ready, withdrawn = release.status == Release.Status.READY, release.status == Release.Status.WITHDRAWN
+    is_stale = ready and release.recipe["personal"] and facts.opposed_inside(release)
+    newer = release.rebuilds.exclude(status=Release.Status.FAILED).order_by("-requested_at").first()
+    failed = None if newer or not is_stale else release.rebuilds.order_by("-requested_at").first()
+    events = [{"at": release.requested_at, "label": _("Demandée"), "who": release.requested_by.full_name}]
+    if release.replaces_id:
+        events[0] = {"at": release.requested_at, "label": _("Refaite, pour respecter les droits des personnes")}
+    if release.built_at:
+        events.append({"at": release.built_at, "label": _("Prête"), "tone": "ok"})
+    for one in release.deliveries.order_by("-started_at")[:SHOWN_EVENTS]:
+        label = {"complete": _("Prise en entier"), "cut": _("Téléchargement coupé")}.get(
+            one.outcome, _("Téléchargement interrompu")
+        )
+        events.append({"at": one.started_at, "label": label, "tone": "ok" if one.outcome == "complete" else "no"})
+    if withdrawn and newer:
+        events.append({"at": newer.built_at, "label": _("Remplacée, son fichier est supprimé"), "tone": "no"})
+    may = rebuilds.may_start(request.user, release)
+    return {
+        "is_stale": is_stale,
+        "newer": newer,
+        "rebuild_failed": failed,
+        "may_rebuild": is_stale and newer is None and may,
+        "events": sorted(events, key=lambda event: event["at"]),
+        "withdrawals": list(release.withdrawal_orders.order_by("-issued_at")[:SHOWN_EVENTS]),
     }
 
 
