@@ -94,14 +94,15 @@ def _with_words(q: str) -> QuerySet[Dataset]:
     return found
 
 
-def _with_offers(found: QuerySet[Dataset]) -> QuerySet[Dataset]:
+def with_offers(found: QuerySet[Dataset]) -> QuerySet[Dataset]:
+    """The same rows, each with `offered` and `offered_today`."""
     offered = _offered(clock.now())
     return found.annotate(offered=offered.at_all, offered_today=offered.today)
 
 
 def search(asked: Asked) -> QuerySet[Dataset]:
     """What is found, latest first, each with `offered` and `offered_today`."""
-    found = _with_offers(_with_words(asked.q))
+    found = with_offers(_with_words(asked.q))
     if asked.domain:
         found = found.filter(domains__contains=[asked.domain])
     if asked.kind:
@@ -128,7 +129,7 @@ class Facets:
 def facets(asked: Asked) -> Facets:
     """One query: the datasets that hold the words, grouped by what the filters read; the rest is addition."""
     groups = (
-        _with_offers(_with_words(asked.q))
+        with_offers(_with_words(asked.q))
         .annotate(elsewhere=ExpressionWrapper(~Q(open_url=""), output_field=BooleanField()))
         .order_by()
         .values("domains", "zone__kind", "is_personal", "elsewhere", "offered", "offered_today")

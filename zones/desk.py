@@ -1,29 +1,93 @@
 """What waits for a person in the rooms of a zone: to open it, to bring data, to confirm columns, to publish."""
 
+from datetime import timedelta
+
 from django.db.models import Count, Max, Q
 from django.urls import reverse
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _l
 
+from broker import clock
 from broker.accounts.desk import Task
 from broker.accounts.grants import held
-from zones.models import Dataset, DatasetVersion, Zone
+from broker.accounts.models import Countersign
+from zones import facts
+from zones.actions import CLOSE_ACT
+from zones.models import Dataset, DatasetVersion, Service, Zone
 
+SECOND_PERSON = _l("une autre personne de l'opérateur")
+SOON = timedelta(days=60)  # before a service stops hosting tests
 LIMIT = 50  # tasks of one kind; a desk says what waits, the lists say everything
 
 
 def waiting_for(user) -> list[Task]:
     operated, stewarded = set(held(user, "zones.operate")), set(held(user, "zones.steward"))
-    return [*_zones_to_open(operated), *_datasets_to_finish(operated | stewarded)]
+    return [
+        *_zones_to_open(user, operated),
+        *_zones_to_close(user, operated),
+        *_services_to_prolong(operated | stewarded),
+        *_datasets_to_finish(operated | stewarded),
+    ]
 
 
-def _zones_to_open(operated: set[int]) -> list[Task]:
+def _zones_to_open(user, operated: set[int]) -> list[Task]:
+    zones = list(
+        Zone.objects.filter(pk__in=operated, status=Zone.Status.DRAFT)
+        .prefetch_related("services")
+        .order_by("created_at")[:LIMIT]
+    )
+    refs = {facts.opening_ref(zone): zone for zone in zones}
+    proposed = {c.object_ref: c for c in Countersign.objects.filter(object_ref__in=refs, second_by=None)}
+    tasks = []
+    for ref, zone in refs.items():
+        signed, link = proposed.get(ref), reverse("zone-detail", args=[zone.slug])
+        if signed is None:
+            tasks.append(Task(_("Ouvrir la zone « %s »") % zone.name, zone.created_at, link))
+        elif signed.first_by_id == user.pk:
+            tasks.append(
+                Task(_("Ouverture de « %s », proposée par vous") % zone.name, signed.first_at, link, SECOND_PERSON)
+            )
+        else:
+            tasks.append(Task(_("Contresigner l'ouverture de « %s »") % zone.name, signed.first_at, link))
+    return tasks
+
+
+def _zones_to_close(user, operated: set[int]) -> list[Task]:
+    """A closing that one person proposed."""
+    zones = {
+        zone.reference: zone for zone in Zone.objects.filter(pk__in=operated).exclude(status=Zone.Status.CLOSED)[:LIMIT]
+    }
+    waiting = Countersign.objects.filter(act=CLOSE_ACT, object_ref__in=zones, second_by=None).order_by("first_at")
+    tasks = []
+    for signed in waiting:
+        zone = zones[signed.object_ref]
+        link = reverse("zone-close", args=[zone.slug])
+        if signed.first_by_id == user.pk:
+            words, turn = _("Fermeture de « %s », proposée par vous"), SECOND_PERSON
+        else:
+            words, turn = _("Contresigner la fermeture de « %s »"), ""
+        tasks.append(Task(words % zone.name, signed.first_at, link, turn))
+    return tasks
+
+
+def _services_to_prolong(zones: set[int]) -> list[Task]:
+    """Services that stop hosting tests soon: what they host stops with them."""
+    today = clock.today()
+    ending = (
+        Service.objects.filter(zone__in=zones, zone__status=Zone.Status.OPEN, participation_until__gte=today)
+        .filter(participation_until__lte=today + SOON)
+        .select_related("zone")
+        .order_by("participation_until", "pk")[:LIMIT]
+    )
     return [
         Task(
-            title=_("Ouvrir la zone « %s »") % zone.name,
-            since=zone.created_at,
-            link=reverse("zone-detail", args=[zone.slug]),
+            _("« %(service)s » n'accueille plus d'essais après le %(day)s : prolonger ou laisser finir")
+            % {"service": service.name, "day": date_format(service.participation_until, "j F Y")},
+            None,
+            reverse("service-edit", args=[service.zone.slug, service.pk]),
         )
-        for zone in Zone.objects.filter(pk__in=operated, status=Zone.Status.DRAFT).order_by("created_at")[:LIMIT]
+        for service in ending
     ]
 
 

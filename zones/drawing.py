@@ -1,5 +1,6 @@
 """Numbers for the drawings of the pages: a zone on a map, the shape of a column. Pure; templates print them."""
 
+import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -94,3 +95,157 @@ def share(part: int, whole: int) -> float:
     if 0 < part < whole:
         return min(max(round(percent, 1), 0.1), 99.9)
     return round(percent, 1)
+
+
+# France, and the zones on it
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One place of the map, or several too near to be told apart: `names` are the zones there."""
+
+    label: str
+    names: tuple[str, ...]
+    x: float
+    y: float
+    radius: float
+    is_left: bool  # the label is written on the left, where the right has no room
+
+
+@dataclass(frozen=True, slots=True)
+class FranceMap:
+    width: float
+    height: float
+    outline: str
+    marks: tuple[Mark, ...]
+    elsewhere: tuple[str, ...]  # zones that this map cannot place
+
+
+FRANCE_WIDTH, FRANCE_MARGIN = 400.0, 10.0
+NEAR = 22.0  # units of the drawing: marks closer than this are one
+
+
+def france_map(places: Iterable[tuple[str, tuple[str, ...]]]) -> FranceMap | None:
+    """Where zones are: `places` are names with communes' codes. None without any zone to place."""
+    rings = geography.france()
+    corners = [point for ring in rings for point in ring]
+    west, east = min(p[0] for p in corners), max(p[0] for p in corners)
+    south, north = min(p[1] for p in corners), max(p[1] for p in corners)
+    flat = math.cos(math.radians((south + north) / 2))
+    scale = (FRANCE_WIDTH - 2 * FRANCE_MARGIN) / ((east - west) * flat)
+
+    def place(longitude: float, latitude: float) -> tuple[float, float]:
+        return FRANCE_MARGIN + (longitude - west) * flat * scale, FRANCE_MARGIN + (north - latitude) * scale
+
+    groups: list[list[tuple[float, float, str, str]]] = []
+    elsewhere = []
+    for name, codes in places:
+        middles = [(code, middle) for code in codes if (middle := geography.centre(code)) is not None]
+        if not middles:
+            elsewhere.append(name)
+            continue
+        code, middle = max(middles, key=lambda found: _inhabitants(found[0]))
+        x, y = place(*middle)
+        near = next((g for g in groups if math.dist((g[0][0], g[0][1]), (x, y)) < NEAR), None)
+        if near is None:
+            groups.append(near := [])
+        near.append((x, y, name, code))
+    if not groups:
+        return None
+    return FranceMap(
+        width=FRANCE_WIDTH,
+        height=round((north - south) * scale + 2 * FRANCE_MARGIN, 1),
+        outline="".join(
+            "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in (place(*p) for p in ring)) + "Z" for ring in rings
+        ),
+        marks=tuple(_mark(group) for group in groups),
+        elsewhere=tuple(elsewhere),
+    )
+
+
+def _inhabitants(code: str) -> int:
+    known = geography.find(code)
+    return (known.population or 0) if known else 0
+
+
+def _mark(group: list[tuple[float, float, str, str]]) -> Mark:
+    x = sum(one[0] for one in group) / len(group)
+    y = sum(one[1] for one in group) / len(group)
+    largest = geography.find(max((one[3] for one in group), key=_inhabitants))
+    return Mark(
+        label=largest.name if largest else "",
+        names=tuple(one[2] for one in group),
+        x=round(x, 1),
+        y=round(y, 1),
+        radius=6 if len(group) == 1 else 11,
+        is_left=x > FRANCE_WIDTH * 0.62,
+    )
+
+
+# A road: its length beside the one asked for, its slopes
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A line of `width` units for `km`; `asked` is where the length asked for ends."""
+
+    width: float
+    asked: float
+    ticks: tuple[tuple[float, int], ...]
+
+
+def section(km: float, *, asked_km: float, every: int = 20) -> Section | None:
+    """None when no length is known."""
+    if km <= 0:
+        return None
+    width = 600.0
+    longest = max(km, asked_km)
+    return Section(
+        width=round(width * km / longest, 1),
+        asked=round(width * asked_km / longest, 1),
+        ticks=tuple((round(width * at / longest, 1), at) for at in range(0, int(longest) + 1, every)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RoadProfile:
+    """`path` is the ground, closed at the bottom, `line` its upper edge; figures are of the points given."""
+
+    path: str
+    line: str
+    lowest: int
+    highest: int
+    km: float
+    climb: int  # metres up, and
+    descent: int  # down, along the points
+    steepest: float  # percent, between two points
+
+
+PROFILE_WIDTH, PROFILE_HEIGHT = 600.0, 150.0
+
+
+def road_profile(points: list[list[float]]) -> RoadProfile | None:
+    """Of kilometres and altitudes in metres, in order. None with fewer than two points."""
+    if len(points) < 2:
+        return None
+    first, last = points[0][0], points[-1][0]
+    low, high = min(p[1] for p in points), max(p[1] for p in points)
+    tall = max(high - low, 1)
+
+    def place(km: float, metres: float) -> str:
+        x = PROFILE_WIDTH * (km - first) / (last - first)
+        y = PROFILE_HEIGHT - 12 - (PROFILE_HEIGHT - 24) * (metres - low) / tall
+        return f"{x:.1f} {y:.1f}"
+
+    line = "M" + "L".join(place(*point) for point in points)
+    steps = [(b[0] - a[0], b[1] - a[1]) for a, b in itertools.pairwise(points)]
+    return RoadProfile(
+        path=f"{line}L{PROFILE_WIDTH:g} {PROFILE_HEIGHT:g}L0 {PROFILE_HEIGHT:g}Z",
+        line=line,
+        lowest=round(low),
+        highest=round(high),
+        km=round(last - first, 1),
+        climb=round(sum(rise for _km, rise in steps if rise > 0)),
+        descent=round(-sum(rise for _km, rise in steps if rise < 0)),
+        steepest=round(max(abs(rise) / (km * 10) for km, rise in steps), 1),
+    )

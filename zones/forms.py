@@ -43,6 +43,54 @@ def _choice(label: Words) -> forms.ChoiceField:
     )
 
 
+def _member(name: str, label: Words) -> dict[str, forms.Field]:
+    """A member of a care network: its name, and the day on which it joined in writing."""
+    return {
+        name: line(label, help_text=_l("Son nom ; laissez vide s'il n'y en a pas.")),
+        f"{name}{JOINED}": day(_l("A adhéré par écrit le")),
+    }
+
+
+JOINED = "_joined_on"
+
+
+class Altitudes(forms.CharField):
+    """Points of a road, one a line: kilometre and altitude in metres. Kept as pairs of numbers, in order."""
+
+    def to_python(self, value):
+        points = []
+        for number, written in enumerate((super().to_python(value) or "").splitlines(), start=1):
+            if not written.strip():
+                continue
+            try:
+                km, metres = (float(part.replace(",", ".")) for part in re.split(r"[\s;]+", written.strip()))
+            except ValueError:
+                raise forms.ValidationError(
+                    _("Ligne %(number)s : écrivez deux nombres, le kilomètre puis l'altitude : 12,5 1040.")
+                    % {"number": number}
+                ) from None
+            if not (0 <= km <= 1000 and -100 <= metres <= 5000):
+                raise forms.ValidationError(
+                    _("Ligne %(number)s : le kilomètre va de 0 à 1 000, l'altitude de -100 à 5 000 mètres.")
+                    % {"number": number}
+                )
+            if points and km <= points[-1][0]:
+                raise forms.ValidationError(
+                    _("Ligne %(number)s : les kilomètres doivent croître d'une ligne à l'autre.") % {"number": number}
+                )
+            points.append([km, metres])
+        if len(points) == 1 or len(points) > MOST_POINTS:
+            raise forms.ValidationError(_("Donnez entre deux et %(most)s points, ou aucun.") % {"most": MOST_POINTS})
+        return points
+
+    def prepare_value(self, value):
+        if isinstance(value, list):
+            return "\n".join(f"{km:g} {metres:g}" for km, metres in value)
+        return value
+
+
+MOST_POINTS = 500
+
 INFORMATION_SYSTEM = line(
     _l("Système qui recueille les données"), help_text=_l("Par exemple : entrepôt de données de l'établissement.")
 )
@@ -54,15 +102,10 @@ EVIDENCE: dict[str, dict[str, forms.Field]] = {
         "dpia": line(_l("Analyse d'impact (AIPD)"), help_text=_l("Sa référence et sa date.")),
     },
     "care_network": {
-        "pharmacy": forms.BooleanField(label=_l("Une pharmacie en est membre"), required=False),
-        "general_practice": forms.BooleanField(
-            label=_l("Un cabinet de médecine générale en est membre"), required=False
-        ),
-        "care_structure": forms.BooleanField(label=_l("Une structure de soins en est membre"), required=False),
-        "home_hospitalisation": forms.BooleanField(
-            label=_l("Un service d'hospitalisation à domicile en est membre"), required=False
-        ),
-        "mandates": line(_l("Adhésions écrites des membres"), help_text=_l("Leurs dates ou leurs références.")),
+        **_member("pharmacy", _l("Pharmacie membre")),
+        **_member("general_practice", _l("Cabinet de médecine générale membre")),
+        **_member("care_structure", _l("Structure de soins membre")),
+        **_member("home_hospitalisation", _l("Service d'hospitalisation à domicile membre")),
     },
     "eco_district": {
         "intermittent_production": _choice(_l("Production intermittente (solaire, éolien)")),
@@ -87,7 +130,20 @@ EVIDENCE: dict[str, dict[str, forms.Field]] = {
         "winding": forms.BooleanField(label=_l("La route a des lacets"), required=False),
         "steep": forms.BooleanField(label=_l("La route a de fortes pentes"), required=False),
         "winter": forms.BooleanField(label=_l("La route connaît des conditions hivernales"), required=False),
-        "road_profile": line(_l("Profil de la route"), help_text=_l("Relevé de pente, de courbure, d'hiver.")),
+        "road_profile": line(
+            _l("Profil de la route"), help_text=_l("Le relevé de pente et de courbure : sa référence et sa date.")
+        ),
+        "altitudes": Altitudes(
+            label=_l("Points du profil"),
+            required=False,
+            widget=forms.Textarea(attrs={"rows": 6}),
+            help_text=_l(
+                "Un point par ligne, kilomètre puis altitude en mètres : 12,5 1040. La page dessine la route."
+            ),
+        ),
+        "winter_data": line(
+            _l("Données d'hiver"), help_text=_l("Neige, gel, fermetures : la source et les hivers couverts.")
+        ),
     },
     "industrial_site": {
         "siret": line(_l("SIRET du site")),
@@ -99,7 +155,11 @@ EVIDENCE: dict[str, dict[str, forms.Field]] = {
         "employees_informed_on": day(_l("Représentants du personnel informés le")),
     },
 }
-NESTED = {**dict.fromkeys(rules.CARE_MEMBERS, "members"), **dict.fromkeys(rules.DISTRICT_ITEMS, "items")}
+NESTED = {
+    **dict.fromkeys(rules.CARE_MEMBERS, "members"),
+    **dict.fromkeys((name + JOINED for name in rules.CARE_MEMBERS), "joined"),
+    **dict.fromkeys(rules.DISTRICT_ITEMS, "items"),
+}
 
 
 class ZoneForm(forms.ModelForm):
@@ -132,7 +192,9 @@ class ZoneForm(forms.ModelForm):
         self.kind = kind
         zone = options.get("instance")
         if zone is not None:
-            held = {**zone.evidence, **zone.evidence.get("members", {}), **zone.evidence.get("items", {})}
+            held = {name: value for name, value in zone.evidence.items() if name not in NESTED.values()}
+            for nest in set(NESTED.values()):
+                held |= zone.evidence.get(nest, {})
             options["initial"] = {**held, "communes": " ".join(zone.communes), **(options.get("initial") or {})}
         super().__init__(*args, **options)
         self.fields["description"].required = False
@@ -154,7 +216,7 @@ class ZoneForm(forms.ModelForm):
         for name in ("information_system", *EVIDENCE[self.kind]):
             value = self.cleaned_data.get(name)
             value = value.isoformat() if isinstance(value, date) else value
-            if value in (None, "", False):
+            if value in (None, "", False, []):
                 continue
             if name in NESTED:
                 evidence.setdefault(NESTED[name], {})[name] = value

@@ -82,3 +82,27 @@ def _outlines() -> dict[str, list[list[list[float]]]]:
 def outline(code: str) -> list[list[list[float]]] | None:
     """The rings of a commune's outline, or None where none is packaged."""
     return _outlines().get(code)
+
+
+@lru_cache(maxsize=1)
+def france() -> list[list[list[float]]]:
+    """The rings of metropolitan France and its large islands, coarse: for one small map."""
+    shape = json.loads((REFERENCE / "france.geojson").read_text(encoding="utf-8"))
+    return [part[0] for part in shape["geometry"]["coordinates"]]
+
+
+@lru_cache(maxsize=1)
+def _centres() -> dict[str, tuple[float, float]]:
+    with (REFERENCE / "departments.csv").open(encoding="utf-8", newline="") as file:
+        return {row["code"]: (float(row["longitude"]), float(row["latitude"])) for row in csv.DictReader(file)}
+
+
+def centre(code: str) -> tuple[float, float] | None:
+    """Longitude and latitude of a commune's middle: of its outline, else of its department; None overseas."""
+    if rings := outline(code):
+        points = [point for ring in rings for point in ring]
+        west, east = min(p[0] for p in points), max(p[0] for p in points)
+        south, north = min(p[1] for p in points), max(p[1] for p in points)
+        return (west + east) / 2, (south + north) / 2
+    known = find(code)
+    return _centres().get(known.department) if known else None

@@ -88,12 +88,16 @@ def _has(facts: ZoneFacts, name: str) -> bool:
     return bool(value.strip() if isinstance(value, str) else value)
 
 
-def _is_past_day(facts: ZoneFacts, name: str) -> bool:
-    """Whether the evidence `name` is a day, in ISO form, that is not in the future."""
+def _is_past(facts: ZoneFacts, value: Any) -> bool:
+    """Whether `value` is a day, in ISO form, that is not in the future."""
     try:
-        return date.fromisoformat(str(facts.evidence.get(name) or "")) <= facts.day
+        return date.fromisoformat(str(value or "")) <= facts.day
     except ValueError:
         return False
+
+
+def _is_past_day(facts: ZoneFacts, name: str) -> bool:
+    return _is_past(facts, facts.evidence.get(name))
 
 
 # What every zone needs
@@ -190,8 +194,8 @@ def _care_network(facts: ZoneFacts) -> Iterator[Reason]:
     yield from _inhabitants(
         facts, "Z20", THRESHOLDS.town_inhabitants, f"{REPORT} ; seuil : {POLICY.lower()}", _("Réseau de soins")
     )
-    members = facts.evidence.get("members") or {}
-    present = [name for name in CARE_MEMBERS if members.get(name)]
+    members, joined = (facts.evidence.get(name) or {} for name in ("members", "joined"))
+    present = [name for name in CARE_MEMBERS if str(members.get(name) or "").strip()]
     if len(present) < THRESHOLDS.care_members:
         yield Reason(
             "Z21",
@@ -200,8 +204,14 @@ def _care_network(facts: ZoneFacts) -> Iterator[Reason]:
             % {"count": len(present), "least": THRESHOLDS.care_members},
             POLICY,
         )  # fmt: skip
-    if present and not _has(facts, "mandates"):
-        yield Reason("Z22", _("Les adhésions écrites des membres ne sont pas citées. Indiquez-les."), REPORT)
+    for name in present:
+        if not _is_past(facts, joined.get(f"{name}_joined_on")):
+            yield Reason(
+                "Z22",
+                _("« %(member)s » n'a pas d'adhésion écrite datée. Indiquez le jour, déjà passé.")
+                % {"member": members[name]},
+                REPORT,
+            )
 
 
 def _eco_district(facts: ZoneFacts) -> Iterator[Reason]:
@@ -273,7 +283,13 @@ def _av_mountain(facts: ZoneFacts) -> Iterator[Reason]:
             REPORT,
         )
     if not _has(facts, "road_profile"):
-        yield Reason("Z61", _("Le profil de la route (pente, courbure, hiver) n'est pas cité. Indiquez-le."), REPORT)
+        yield Reason("Z61", _("Le profil de la route (pente, courbure) n'est pas cité. Indiquez-le."), REPORT)
+    if _has(facts, "winter") and not _has(facts, "winter_data"):
+        yield Reason(
+            "Z62",
+            _("L'hiver est invoqué sans données. Citez les relevés de neige, de gel ou de fermeture."),
+            REPORT,
+        )
 
 
 def _industrial_site(facts: ZoneFacts) -> Iterator[Reason]:

@@ -36,8 +36,12 @@ IN_ORDER = {
         communes=(geography.Commune("00001", "Bourg", "00", 2_000),),
         evidence={
             **SYSTEM,
-            "members": {"pharmacy": True, "general_practice": True, "home_hospitalisation": True},
-            "mandates": "trois adhésions",
+            "members": {"pharmacy": "Officine", "general_practice": "Cabinet", "home_hospitalisation": "HAD"},
+            "joined": {
+                "pharmacy_joined_on": "2026-03-03",
+                "general_practice_joined_on": "2026-03-10",
+                "home_hospitalisation_joined_on": "2026-11-22",
+            },
         },
         **FRAME,
     ),
@@ -71,7 +75,7 @@ IN_ORDER = {
     "av_mountain": ZoneFacts(
         kind="av_mountain",
         communes=(geography.commune("05023"),),
-        evidence={**SYSTEM, "winter": True, "road_profile": "relevé 2025"},
+        evidence={**SYSTEM, "winter": True, "road_profile": "relevé 2025", "winter_data": "neige 2024-2026"},
         **FRAME,
     ),
     "industrial_site": ZoneFacts(
@@ -130,8 +134,23 @@ FAULTS = [
     ("hospital", {"evidence.dpia": ""}, "Z13"),
     ("hospital", {"general_information_on": None}, "Z14"),
     ("care_network", {"communes": (geography.Commune("00001", "Hameau", "00", 1_999),)}, "Z20"),
-    ("care_network", {"evidence.members": {"pharmacy": True, "care_structure": True}}, "Z21"),
-    ("care_network", {"evidence.mandates": ""}, "Z22"),
+    ("care_network", {"evidence.members": {"pharmacy": "Officine", "general_practice": "Cabinet"}}, "Z21"),
+    (
+        "care_network",
+        {"evidence.joined": {"pharmacy_joined_on": "2026-03-03", "general_practice_joined_on": "2026-03-10"}},
+        "Z22",
+    ),
+    (
+        "care_network",
+        {
+            "evidence.joined": {
+                "pharmacy_joined_on": "2026-11-23",
+                "general_practice_joined_on": "2026-03-10",
+                "home_hospitalisation_joined_on": "2026-03-10",
+            }
+        },
+        "Z22",
+    ),
     ("eco_district", {"communes": (geography.Commune("00001", "Hameau", "00", 1_999),)}, "Z30"),
     ("av_city", {"evidence.infrastructure": ""}, "Z41"),
     ("av_city", {"evidence.hd_map": ""}, "Z42"),
@@ -143,6 +162,7 @@ FAULTS = [
     ("av_motorway", {"evidence.agreement_on": "bientôt"}, "Z52"),
     ("av_mountain", {"evidence.winter": False}, "Z60"),
     ("av_mountain", {"evidence.road_profile": ""}, "Z61"),
+    ("av_mountain", {"evidence.winter_data": ""}, "Z62"),
     ("industrial_site", {"evidence.siret": "73282932000075"}, "Z70"),
     ("industrial_site", {"evidence.emissions": False}, "Z71"),
     ("industrial_site", {"evidence.employees_informed_on": ""}, "Z72"),
@@ -180,6 +200,30 @@ def test_the_threshold_of_a_city_is_included(population, expected):
     facts = replace(IN_ORDER["av_city"], communes=(geography.Commune("00001", "Ville", "00", population),))
 
     assert codes(facts) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "expected"),
+    [
+        ("av_city", {"communes": (geography.Commune("00001", "Ville", "00", 49_999),)}, ["Z40"]),
+        ("av_city", {"communes": (geography.Commune("00001", "Ville", "00", 50_000),)}, []),
+        ("av_city", {"communes": (geography.commune("85194"),)}, ["Z40"]),  # Les Sables-d'Olonne, 49,603
+        ("av_city", {"communes": (geography.commune("35238"),)}, []),  # Rennes, 230,890
+        ("av_motorway", {"length_km": "100.0"}, ["Z50"]),
+        ("av_motorway", {"length_km": "100.1"}, []),
+    ],
+    ids=["49 999", "50 000", "Les Sables-d'Olonne", "Rennes", "100.0 km", "100.1 km"],
+)
+def test_scenario_21_a_zone_below_the_threshold_is_refused_and_at_it_accepted(kind, change, expected):
+    facts = IN_ORDER[kind]
+    if length := change.get("length_km"):
+        facts = with_evidence(kind, length_km=length)
+    else:
+        facts = replace(facts, **change)
+
+    reasons = refusals(facts)
+
+    assert [reason.code for reason in reasons] == expected
 
 
 def test_several_villages_do_not_make_a_city():

@@ -1,5 +1,7 @@
 """Datasets, their versions and columns."""
 
+from urllib.parse import urlsplit
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
@@ -124,6 +126,11 @@ class Dataset(models.Model):
     def is_open_elsewhere(self) -> bool:
         """Listed with a link alone: no version, no offer, no convention (guards of 0007)."""
         return bool(self.open_url)
+
+    @property
+    def open_host(self) -> str:
+        """The site that a link leads to, for whoever wants to know before following it."""
+        return urlsplit(self.open_url).hostname or ""
 
     @property
     def domain_labels(self) -> list[str]:

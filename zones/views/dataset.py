@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from broker.errors import BadInput, WrongState
 from broker.middleware import takes
-from zones import actions, catalogue, drawing, permissions, sealing
+from zones import actions, catalogue, drawing, permissions, quality, sealing
 from zones.catalogue import Asked
 from zones.forms import (
     DELIMITER_NAMES,
@@ -31,7 +31,7 @@ from zones.forms import (
 )
 from zones.models import ColumnRole, Dataset, DatasetVersion, SensitiveClass
 from zones.reading import LIMITS, Reading, accepted, chosen_among, mends_in_words, proposals_in_words
-from zones.views.zone import PAGE, own_zone_or_404
+from zones.views.zone import PAGE, access_in_words, own_zone_or_404
 
 TONES = {"draft": "wait", "published": "ok", "withdrawn": "quiet"}
 VERSION_TONES = {"received": "wait", "profiling": "wait", "profiled": "ok", "refused": "no"}
@@ -64,9 +64,6 @@ def own_dataset_or_404(request, slug: str, act: str) -> Dataset:
     return dataset
 
 
-ACCESS_TONES = {"today": "ok", "notice": "wait", "open": "ok", "none": "quiet"}
-
-
 @login_not_required
 @require_GET
 def catalogue_page(request):
@@ -76,8 +73,7 @@ def catalogue_page(request):
     pages = catalogue.CountedPaginator(catalogue.search(asked), PAGE, total=facets.total)
     page = pages.get_page(request.GET.get("page"))
     for dataset in page:
-        dataset.access = catalogue.access_of(dataset)
-        dataset.access_words, dataset.access_tone = catalogue.ACCESS[dataset.access], ACCESS_TONES[dataset.access]
+        dataset.access_words, dataset.access_tone = access_in_words(dataset)
     context = {
         "form": form, "page": page, "asked": asked, "filters": _filters(form, asked, facets),
         "chips": _chips(form, asked),
@@ -216,19 +212,27 @@ def _short(value: float) -> float | int:
 @login_not_required
 @require_GET
 def dataset_detail(request, slug):
-    dataset = dataset_or_404(request, slug)
+    visible = catalogue.with_offers(Dataset.objects.for_user(request.user))
+    dataset: Any = get_object_or_404(visible.select_related("zone__operator", "service", "holder"), slug=slug)
+    dataset.access_words, dataset.access_tone = access_in_words(dataset)
     held = permissions.roles_on(request.user, dataset.zone)
     may = {act for act in permissions.ROLES_OF if permissions.may(request.user, act, dataset.zone, held=held)}
     versions: list[Any] = list(dataset.versions.all()[:20])
     latest = next((v for v in versions if v.status == DatasetVersion.Status.PROFILED), None)
+    columns = _columns(dataset, latest.rows if latest else None)
     context = {
         "dataset": dataset,
         "tone": TONES[dataset.status],
         "may": may,
         "latest": latest,
         "mends": mends_in_words(Reading.of(latest.reading)) if latest else [],
-        "columns": _columns(dataset, latest.rows if latest else None),
+        "columns": columns,
+        "examined": [v for v in versions if v.status == DatasetVersion.Status.PROFILED],
     }
+    if latest:
+        reading = Reading.of(latest.reading)
+        context["glance"] = quality.glance(columns, rows=latest.rows, blank_lines=reading.blank_lines)
+        context["reading"] = _reading_in_words(reading)
     if "see_profile" in may:
         for version in versions:
             version.tone = VERSION_TONES[version.status]

@@ -1,12 +1,15 @@
 """Pages of zones: the public ones, and those of the people who run them."""
 
+from datetime import date
 from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.core.paginator import Paginator
 from django.db.models import Count, Q
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _l
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -14,12 +17,14 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from broker import clock
 from broker.accounts.models import User
 from broker.errors import BadInput, NotAllowed
-from zones import actions, drawing, facts, geography, permissions, rules
-from zones.forms import ReasonForm, SensorForm, ServiceForm, SiteForm, ZoneForm
+from zones import actions, catalogue, drawing, facts, geography, permissions, rules
+from zones.forms import EVIDENCE, JOINED, NESTED, ReasonForm, SensorForm, ServiceForm, SiteForm, ZoneForm
 from zones.models import Dataset, Zone
 from zones.models.zone import STAFF_ROLES
 
 PAGE = 25
+NESTED_NAMES = set(NESTED.values())
+ACCESS_TONES = {"today": "ok", "notice": "wait", "open": "ok", "none": "quiet"}
 TONES = {"draft": "wait", "open": "ok", "suspended": "no", "closed": "quiet"}
 ROLE_WORDS = {
     "operate": (_l("Agit pour l'opérateur"), _l("Prépare et ouvre la zone, publie des jeux et des offres.")),
@@ -38,6 +43,12 @@ KIND_WORDS = {
 }
 
 
+def access_in_words(dataset) -> tuple[str, str]:
+    """When a dataset of the catalogue may be had, and the tone of its badge."""
+    access = catalogue.access_of(dataset)
+    return catalogue.ACCESS[access], ACCESS_TONES[access]
+
+
 def zone_or_404(request, slug: str) -> Zone:
     return get_object_or_404(Zone.objects.for_user(request.user).select_related("operator"), slug=slug)
 
@@ -49,12 +60,19 @@ def own_zone_or_404(request, slug: str, act: str) -> Zone:
     return zone
 
 
+MOST_ON_MAP = 500
+
+
 @login_not_required
 @require_GET
 def zone_list(request):
+    kind = request.GET.get("nature", "")
+    kind = kind if kind in Zone.Kind.values else ""
+    known = Zone.objects.for_user(request.user).order_by()
+    kinds = {row["kind"]: row["n"] for row in known.values("kind").annotate(n=Count("pk"))}
+    chosen = known.filter(kind=kind) if kind else known
     zones = (
-        Zone.objects.for_user(request.user)
-        .select_related("operator")
+        chosen.select_related("operator")
         .annotate(published=Count("datasets", filter=Q(datasets__status=Dataset.Status.PUBLISHED)))
         .order_by("name", "pk")
     )
@@ -62,9 +80,16 @@ def zone_list(request):
     for zone in page:
         zone.tone = TONES[zone.status]
         zone.places = [found.name for code in zone.communes[:3] if (found := geography.find(code))]
-    return render(
-        request, "zones/zone_list.html", {"page": page, "may_create": permissions.may_create_zone(request.user)}
-    )
+    placed = chosen.public().order_by("name").values_list("name", "communes")[:MOST_ON_MAP]
+    context = {
+        "page": page,
+        "kind": kind,
+        "kinds": [(value, label, kinds[value]) for value, label in Zone.Kind.choices if value in kinds],
+        "total": sum(kinds.values()),
+        "map": drawing.france_map((name, tuple(codes)) for name, codes in placed),
+        "may_create": permissions.may_create_zone(request.user),
+    }
+    return render(request, "zones/zone_list.html", context)
 
 
 @require_http_methods(["GET", "POST"])
@@ -125,24 +150,61 @@ def zone_detail(request, slug):
     services: list[Any] = list(zone.services.all()[:100])
     for service in services:
         service.hosts_today = service.participation_from <= today <= service.participation_until
-    datasets = Dataset.objects.filter(zone=zone)
+        service.is_over = service.participation_until < today
+    found = Dataset.objects.filter(zone=zone)
     if not may & {"see_profile"}:
-        datasets = datasets.filter(status=Dataset.Status.PUBLISHED)
+        found = found.filter(status=Dataset.Status.PUBLISHED)
+    datasets: list[Any] = list(catalogue.with_offers(found)[:50])
+    for dataset in datasets:
+        dataset.access_words, dataset.access_tone = access_in_words(dataset)
     context = {
         "zone": zone,
         "tone": TONES[zone.status],
         "may": may,
         "services": services,
         "sites": sites,
-        "datasets": datasets[:50],
+        "datasets": datasets,
+        "makings": _makings(zone),
         "communes": [found for code in zone.communes if (found := geography.find(code))],
         "edition": geography.EDITION,
         "length_km": rules.length_km(zone.evidence),
+        "section": drawing.section(float(rules.length_km(zone.evidence)), asked_km=float(rules.THRESHOLDS.motorway_km)),
+        "asked_km": rules.THRESHOLDS.motorway_km,
+        "road": drawing.road_profile(zone.evidence.get("altitudes") or []),
         "map": drawing.zone_map(zone.communes, sites),
     }
+    if "close_zone" in may and zone.status != Zone.Status.CLOSED:
+        context["closing"] = actions.pending_closing(zone)
     if "see_profile" in may or "give_roles" in may:
         context |= _preparation(zone, request.user)
     return render(request, "zones/zone_detail.html", context)
+
+
+DRAWN = {"altitudes", "length_km"}  # shown otherwise
+
+
+def _makings(zone: Zone) -> list[tuple[str, str]]:
+    """What makes it a zone of its kind: the evidence of its file, in words."""
+    said = {**zone.evidence, **{k: v for nest in NESTED_NAMES for k, v in zone.evidence.get(nest, {}).items()}}
+    makings = []
+    for name, asked in EVIDENCE[zone.kind].items():
+        value = said.get(name)
+        if not value or name in DRAWN or name.endswith(JOINED):
+            continue
+        if joined := said.get(f"{name}{JOINED}"):
+            words = _("%(name)s, adhésion écrite du %(day)s") % {
+                "name": value, "day": date_format(date.fromisoformat(joined), "j F Y"),
+            }  # fmt: skip
+        elif isinstance(asked, forms.ChoiceField):
+            words = str(dict(asked.choices).get(value, value))
+        elif isinstance(asked, forms.BooleanField):
+            words = _("oui")
+        elif isinstance(asked, forms.DateField):
+            words = date_format(date.fromisoformat(value), "j F Y")
+        else:
+            words = str(value)
+        makings.append((str(asked.label), words))
+    return makings
 
 
 def _preparation(zone: Zone, user: User) -> dict:

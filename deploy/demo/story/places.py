@@ -42,11 +42,11 @@ NETWORK = {
     "contact_email": "experimentations@soins-alloves.example",
     "dpo_email": "dpo@soins-alloves.example",
     "information_system": "Dossier partagé du réseau",
-    "pharmacy": True,
-    "general_practice": True,
-    "care_structure": True,
-    "mandates": "Adhésions écrites : pharmacie (3 mars 2026), cabinet (10 mars 2026), centre de santé (17 mars 2026)",
+    "pharmacy": "Pharmacie des Alloves",
+    "general_practice": "Cabinet médical du Village",
+    "care_structure": "Centre de santé Henri-Wallon",
 }
+JOINED = {"pharmacy_joined_on": 260, "general_practice_joined_on": 253, "care_structure_joined_on": 246}  # days ago
 MEMBERS = (
     ("Pharmacie des Alloves", "Dr Salomé Weber"),
     ("Cabinet médical du Village", "Dr René Cohen"),
@@ -71,7 +71,10 @@ MOUNTAIN = {
     "winding": True,
     "steep": True,
     "winter": True,
-    "road_profile": "Relevé de la D1091 d'avril 2026 : pente, courbure, viabilité hivernale de novembre à avril",
+    "road_profile": "Relevé de pente et de courbure de la D1091, avril 2026",
+    "winter_data": "Neige et gel aux deux stations, hivers 2023 à 2026",
+    # From La Grave down to Le Bourg-d'Oisans: kilometre, rounded altitude (m).
+    "altitudes": "0 1480\n3,5 1330\n6,5 1180\n9,5 1060\n12 1040\n14,5 930\n17 850\n20 745\n24 725\n27,5 720",
 }
 
 
@@ -177,6 +180,47 @@ def propose_mountain(story: Story):
     _propose(story, odile, "mountain")
 
 
+ACCIDENTS = {
+    "title": "Accidents corporels de la circulation",
+    "summary": "Une ligne par accident avec blessé ou tué en France, ses lieux, ses véhicules et ses usagers : pour "
+    "situer la route de l'Oisans parmi les autres.",
+    "open_url": "https://www.data.gouv.fr/fr/datasets/bases-de-donnees-annuelles-des-accidents-corporels-de-la-"
+    "circulation-routiere-annees-de-2005-a-2023/",
+    "origin": "Observatoire national interministériel de la sécurité routière (ONISR), fichier BAAC",
+    "licence": "Licence Ouverte 2.0 (Etalab)",
+    "domains": ["road_infrastructure"],
+    "is_personal": "yes",
+    "period": "depuis 2005",
+}
+FACILITIES = {
+    "title": "Statistique annuelle des établissements de santé (SAE)",
+    "summary": "Une ligne par établissement : lits, passages aux urgences, équipements, personnels. Pour savoir quels "
+    "établissements entourent le réseau.",
+    "open_url": "https://data.drees.solidarites-sante.gouv.fr/explore/dataset/708_bases-statistiques-sae/",
+    "origin": "Direction de la recherche, des études, de l'évaluation et des statistiques (DREES)",
+    "licence": "Licence Ouverte 2.0 (Etalab)",
+    "domains": ["equipment_status"],
+    "is_personal": "no",
+    "period": "2013 à 2024",
+}
+
+
+def list_open_data(who: str, zone: str, file: dict, dataset: str) -> Callable[[Story], None]:
+    """Data that are open elsewhere: a link on the catalogue, without version, offer nor convention."""
+
+    def run(story: Story):
+        person, path = story.entered(who), f"/zones/{story.memory[zone]}"
+        person.follow(f"{path}/", f"{path}/jeux/ailleurs/")
+        answer = person.submit(f"{path}/jeux/ailleurs/", **file)
+        story.memory[dataset] = slug_of(answer)
+        if not Page(answer).links(file["open_url"]):
+            raise StepFailed("la page du jeu ouvert ailleurs ne mène pas à sa source")
+        if file["title"] not in person.page("/catalogue/?access=open").text:
+            raise StepFailed("le catalogue ne montre pas le jeu ouvert ailleurs")
+
+    return run
+
+
 OPENED = {
     "hospital": "hospital", "motorway": "av_motorway", "district": "eco_district", "network": "care_network",
     "city": "av_city", "mountain": "av_mountain",
@@ -216,7 +260,7 @@ STEPS: list[Step] = [
     Step("contresigne : la chaufferie est ouverte", "bruno", countersign("bruno", "heating")),
     Step("prépare le réseau de soins de Saint-Martin-d'Hères", "maud",
          prepare("maud", "care_network", "network", NETWORK, frame_adopted_on=ago(35),
-                 general_information_on=ago(50))),
+                 general_information_on=ago(50), **{name: ago(days) for name, days in JOINED.items()})),
     Step("ajoute ses trois membres et propose l'ouverture", "maud", propose_network),
     Step("contresigne : le réseau de soins est ouvert", "rene", countersign("rene", "network")),
     Step("présente Les Sables-d'Olonne, moins de 50 000 habitants : refusé", "alix", present_too_small_a_town),
@@ -226,5 +270,9 @@ STEPS: list[Step] = [
          prepare("odile", "av_mountain", "mountain", MOUNTAIN, frame_adopted_on=ago(28))),
     Step("ajoute ses stations et propose l'ouverture", "odile", propose_mountain),
     Step("contresigne : la route de montagne est ouverte", "pierre", countersign("pierre", "mountain")),
+    Step("signale les accidents de la route, déjà ouverts ailleurs", "pierre",
+         list_open_data("pierre", "mountain", ACCIDENTS, "open_accidents")),
+    Step("signale la statistique des établissements, déjà ouverte ailleurs", "rene",
+         list_open_data("rene", "network", FACILITIES, "open_facilities")),
     Step("lit les six zones comme tout visiteur", "alix", look_at_zones),
 ]  # fmt: skip
