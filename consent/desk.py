@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from broker.accounts import grants
 from broker.accounts.desk import Task
 from broker.accounts.models import Countersign, Role
-from consent import readiness
+from consent import desk_of_ends, readiness
 from consent.models import (
     CommercialLicence,
     Convention,
@@ -37,6 +37,7 @@ def waiting_for(user) -> list[Task]:
         *_offers(user, roles, represented),
         *_conventions(user, represented),
         *_persons(roles["operate"]),
+        *desk_of_ends.waiting_for(user, roles, represented),
         *_readiness(user),
         *_licences(user, roles["operate"], represented),
     ]

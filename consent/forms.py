@@ -10,10 +10,18 @@ from broker import clock
 from broker.accounts.models import User
 from consent import checks, treatments
 from consent.domains import HEALTH, PERSONAL
-from consent.models import Application, DeliveryMode, ModelsFate, PurposeKind
+from consent.models import Application, DeletionAttestation, DeliveryMode, ModelsFate, PurposeKind, RegistryEntry
 from consent.words import BASES, CONDITIONS, PURPOSES
 from zones.models import ColumnRole, Dataset, Domain, Zone
 
+GROUPS = {
+    "convention": _("Conventions"),
+    "dataset": _("Jeux de données"),
+    "service": _("Services d'accueil"),
+    "zone": _("Zones entières"),
+    "organisation": _("Organisations"),
+}
+SHOWN = ("accredited", "suspended", "withdrawn", "expired")  # the states of the public list
 DAY = {"type": "date"}
 CODE = {"inputmode": "numeric", "autocomplete": "one-time-code", "maxlength": "6"}
 
@@ -103,6 +111,97 @@ class DecisionForm(forms.Form):
     def __init__(self, *args, reason_required=True, **facts):
         super().__init__(*args, **facts)
         self.fields["reason"].required = reason_required
+
+
+class ObservationsForm(forms.Form):
+    observations = text(
+        _("Vos observations"), rows=6, max_length=6000,
+        help_text=_("Ce que vous contestez, ou ce que vous avez fait depuis. Elles sont jointes au dossier."),
+    )  # fmt: skip
+
+
+class RegistryFilter(forms.Form):
+    """What the public list shows; a value that is not of the lists filters nothing."""
+
+    q = forms.CharField(
+        label=_("Nom ou SIREN"), required=False, max_length=100, widget=forms.TextInput({"type": "search"})
+    )
+    domain = forms.ChoiceField(label=_("Données"), required=False, choices=[("", _("toutes")), *Domain.choices])
+    kind = forms.ChoiceField(label=_("Lieu"), required=False, choices=[("", _("tous")), *Zone.Kind.choices])
+    status = forms.ChoiceField(
+        label=_("État"), required=False,
+        choices=[("", _("tous")), *[(s.value, s.label) for s in RegistryEntry.Status if s.value in SHOWN]],
+    )  # fmt: skip
+
+    def chosen(self) -> dict[str, str]:
+        if not self.is_bound:
+            return dict.fromkeys(("query", "domain", "kind", "status"), "")
+        self.full_clean()
+        said = self.cleaned_data
+        names = {"query": "q", "domain": "domain", "kind": "kind", "status": "status"}
+        return {name: said.get(field, "").strip() for name, field in names.items()}
+
+
+class SwitchForm(forms.Form):
+    """What to cut, among what this person may cut, and why."""
+
+    what = forms.ChoiceField(label=_("Ce qu'il faut couper"), help_text=_("Le plus étroit qui suffit."))
+    reason = text(_("Motif"), rows=3, max_length=2000, help_text=_("Il figure au journal et sur la liste."))
+
+    def __init__(self, *args, offered, **facts):
+        super().__init__(*args, **facts)
+        groups: dict[str, list] = {}
+        for kind, ref, name in offered:
+            groups.setdefault(GROUPS[kind], []).append((f"{kind}:{ref}", name))
+        self.fields["what"].choices = [("", _("choisissez")), *groups.items()]
+
+
+class TerminationForm(forms.Form):
+    """On which ground: the experimenter's representative has one only, and is asked none."""
+
+    ground = forms.ChoiceField(
+        label=_("Fondement (clause 19)"), widget=forms.RadioSelect,
+        choices=[
+            ("wish", _("volonté de l'opérateur : préavis de trente jours")),
+            ("breach", _("manquement, après une mise en demeure restée dix jours sans effet : aussitôt")),
+            ("accreditation", _("agrément de l'expérimentateur retiré ou expiré : aussitôt")),
+        ],
+    )  # fmt: skip
+    warned_on = day_field(_("Date de la mise en demeure"), required=False, help_text=_("Pour un manquement seulement."))
+    reason = text(_("Motif"), rows=3, max_length=2000, help_text=_("Les deux parties le lisent."))
+
+    def __init__(self, *args, alone=False, **facts):
+        super().__init__(*args, **facts)
+        if alone:
+            del self.fields["ground"], self.fields["warned_on"]
+
+
+class AttestationForm(forms.Form):
+    """What the experimenter attests after the end, signed with the second factor."""
+
+    copies = text(
+        _("Copies et dérivés individuels"), rows=3, max_length=2000,
+        help_text=_("Où ils étaient, comment et quand ils ont été supprimés."),
+    )  # fmt: skip
+    backups = text(_("Sauvegardes"), rows=2, max_length=2000, help_text=_("Détruites, ou périmées à quelle date."))
+    models_fate = forms.ChoiceField(
+        label=_("Modèles entraînés"), choices=DeletionAttestation.Fate.choices, widget=forms.RadioSelect
+    )
+    processors = text(
+        _("Sous-traitants"), rows=2, max_length=2000, help_text=_("Leur propre attestation, ou « aucun ».")
+    )
+    code = forms.CharField(
+        label=_("Code de votre application d'authentification"), max_length=10, widget=forms.TextInput(CODE),
+        help_text=_("Six chiffres. Vous signez cette attestation au nom de votre organisation."),
+    )  # fmt: skip
+
+
+class AnswerForm(forms.Form):
+    is_verified = forms.TypedChoiceField(
+        label=_("Votre vérification"), widget=forms.RadioSelect, coerce=lambda value: value == "yes",
+        choices=[("yes", _("conforme : la convention est close")), ("no", _("à compléter : renvoyer l'attestation"))],
+    )  # fmt: skip
+    answer = text(_("Ce que vous avez vérifié, ou ce qui manque"), rows=3, max_length=2000)
 
 
 class CodeForm(forms.Form):

@@ -74,3 +74,14 @@ def require_intake(user, zone) -> None:
         raise NotAllowed(
             _("Une opposition se reçoit à l'accueil de %s : par le service, le DPO ou l'opérateur.") % zone
         )
+
+
+def rights_on(convention, user) -> dict[str, bool]:
+    """What `user` may do to `convention`, whatever its state: for the buttons of its page."""
+    zone = convention.zone
+    operate = can(require_operator, user, zone)
+    represents = can(require_representative, user, convention.organisation)
+    return {
+        "operate": operate, "suspend": can(require_suspender, user, zone), "resume": operate,
+        "terminate": operate or represents, "name": represents, "attest": represents,
+    }  # fmt: skip

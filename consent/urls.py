@@ -2,12 +2,24 @@
 
 from django.urls import path
 
-from consent.views import application, convention, licence, offer, registry, subjects, training
+from consent.views import (
+    application,
+    convention,
+    convention_acts,
+    licence,
+    offer,
+    registry,
+    subjects,
+    switch,
+    training,
+)  # fmt: skip
 
 urlpatterns = [
     path("registre/", registry.list_, name="registry-list"),
     path("registre.json", registry.json_, name="registry-json"),
     path("registre/demande/", registry.request_, name="registry-request"),
+    path("registre/observations/", registry.observe, name="registry-observe"),
+    path("registre/demandes/", registry.queue, name="registry-queue"),
     path("registre/demandes/<int:pk>/", registry.review, name="registry-review"),
     path("jeux/<slug:slug>/offres/nouvelle/", offer.create, name="offer-create"),
     path("offres/<int:pk>/", offer.detail, name="offer-detail"),
@@ -32,4 +44,12 @@ urlpatterns = [
     path("conventions/<str:ref>/habilitation/", training.ready, name="person-ready"),
     path("conventions/<str:ref>/formation/", training.lesson, name="training"),
     path("conventions/<str:ref>/engagement/", training.undertaking, name="undertaking"),
+    path("conventions/<str:ref>/suspendre/", convention_acts.suspend, name="convention-suspend"),
+    path("conventions/<str:ref>/retablir/", convention_acts.resume, name="convention-resume"),
+    path("conventions/<str:ref>/resilier/", convention_acts.terminate, name="convention-terminate"),
+    path("conventions/<str:ref>/attester/", convention_acts.attest, name="convention-attest"),
+    path("conventions/<str:ref>/attestation/", convention_acts.verify, name="convention-verify"),
+    path("coupe-circuits/", switch.list_, name="switch-list"),
+    path("coupe-circuits/nouveau/", switch.create, name="switch-create"),
+    path("coupe-circuits/<int:pk>/lever/", switch.lift, name="switch-lift"),
 ]

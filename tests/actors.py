@@ -16,6 +16,7 @@ from broker import clock
 from broker.accounts import grants, machines, second_factor
 from broker.accounts.models import Invitation, MachineCredential, User
 from broker.audit.actor import SYSTEM
+from broker.epoch.models import KillSwitch
 from tests import factories
 
 ACTORS = (
@@ -129,6 +130,10 @@ def world() -> World:
         "invitation": Invitation.objects.create(
             organisation=startup, email=users["outsider"].email, invited_by=representative
         ), "release": release,
+        # A switch on a dataset of the zone that nothing else rests on.
+        "switch": KillSwitch.objects.create(
+            kind="dataset", ref=str(factories.dataset(zone).pk), reason="doute sur un capteur", set_by=operator
+        ),
         "leaf": SimpleNamespace(index=0), "licence": factories.licence(startup, dataset, by=representative),
     }  # fmt: skip
     return World(users, objects)

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy
 
 from broker.accounts import grants
 from broker.accounts.countersigning import countersign, pending
-from broker.accounts.models import Organisation, Role
+from broker.accounts.models import Countersign, Organisation, Role
 from broker.audit.actions import describe, recorded
 from broker.epoch.actions import lift_switch, set_switch
 from broker.epoch.models import KillSwitch
@@ -49,11 +49,19 @@ def target(kind: str, ref: str) -> Target:
     return Target(kind, str(ref), str(row), row if kind == "zone" else row.zone)
 
 
-def targets(kind: str, refs) -> dict[str, str]:
-    """How people name several objects of one kind, in one query."""
-    model = MODELS.get(kind)
-    rows = model.objects.filter(pk__in=[ref for ref in refs if ref.isdigit()]) if model is not None else ()
-    return {str(row.pk): str(row) for row in rows}
+def targets_of(switches) -> dict[int, Target]:
+    """What each switch cuts: at most one query for each kind. An object that is gone is named by its number."""
+    found: dict[int, Target] = {}
+    for kind, model in MODELS.items():
+        here = [one for one in switches if one.kind == kind and one.ref.isdigit()]
+        wanted = model.objects.filter(pk__in=[one.ref for one in here])
+        wanted = wanted.select_related("zone") if kind in ("convention", "dataset", "service") else wanted
+        rows = {str(row.pk): row for row in wanted} if here else {}
+        for one in here:
+            if row := rows.get(one.ref):
+                zone = None if kind == "organisation" else row if kind == "zone" else row.zone
+                found[one.pk] = Target(kind, one.ref, str(row), zone, row if kind == "organisation" else None)
+    return {one.pk: found.get(one.pk) or Target(one.kind, one.ref, one.ref, None) for one in switches}
 
 
 def require_setter(user, what: Target) -> None:
@@ -119,6 +127,31 @@ def countersign_ref(switch: KillSwitch) -> str:
 
 def first_to_lift(switch: KillSwitch):
     return pending("switch.lift", countersign_ref(switch))
+
+
+def first_agreements(switches) -> dict[int, Countersign]:
+    """The lifting that a first person has asked for, by switch."""
+    refs = {countersign_ref(one): one.pk for one in switches}
+    rows = Countersign.objects.filter(act="switch.lift", second_by=None, object_ref__in=refs).select_related("first_by")
+    return {refs[row.object_ref]: row for row in rows}
+
+
+def liftable_by(user, targets: dict[int, Target]) -> set[int]:
+    """The switches, by number, that this person may take part in lifting: for the buttons of a list."""
+    operated, own = set(grants.held(user, "zones.operate")), set(user.organisation_ids)
+    clerk = user.holds(Role.REGISTRY_OFFICER)
+    return {
+        number
+        for number, what in targets.items()
+        if (what.zone is not None and what.zone.pk in operated)
+        or (clerk and what.organisation is not None and what.organisation.pk not in own)
+    }
+
+
+def may_read(user) -> bool:
+    """Whoever has a staff role somewhere may see an empty list; the others have nothing to do with it."""
+    staff = any(grants.held(user, f"zones.{role}") for role in grants.ZONE_ROLES)
+    return staff or user.holds(Role.AUDITOR) or user.holds(Role.REGISTRY_OFFICER)
 
 
 @recorded("switch.review")

@@ -5,10 +5,10 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
 
-from broker.accounts.countersigning import pending
-from consent import permissions, readiness
-from consent.forms import CodeForm, DecisionForm, PersonForm
+from consent import life, permissions, readiness
+from consent.forms import CodeForm, PersonForm
 from consent.models import Convention, Signature
 from consent.transitions import convention as conventions
 from consent.words import purpose_label
@@ -37,43 +37,27 @@ def list_(request):
     )
 
 
+@require_safe
 def detail(request, ref):
-    """What it is, what happened, whose turn it is and since when."""
-    convention = seen(request, ref)
-    user = request.user
+    """What it is, what happened, whose turn it is and since when, what comes next."""
+    convention, user = seen(request, ref), request.user
     paper = convention.documents.order_by("-number").select_related("sealed").defer("pdf", "sealed__pdf").first()
     signed = list(convention.signatures.select_related("signer", "standing_mandate"))
     missing = conventions.missing_signatures(convention) if convention.status == S.SIGNING else []
-    mine = conventions.party_for(convention, user)
-    acts = _acts(convention, user)
-    asked = request.POST.get("act") if request.method == "POST" else None
-    for act in acts:
-        act["form"] = DecisionForm(
-            request.POST if act["name"] == asked else None,
-            auto_id=f"{act['name']}-%s", reason_required=act["name"] != "resume",
-        )  # fmt: skip
-    chosen = next((act for act in acts if act["name"] == asked), None)
-    if request.method == "POST" and chosen is None:
-        conventions.next_state(convention.status, asked or "")
-        raise Http404
-    if chosen is not None and chosen["form"].is_valid():
-        verb = {"suspend": conventions.suspend, "resume": conventions.resume, "terminate": conventions.terminate}[asked]
-        decided = verb(convention, by=user, reason=chosen["form"].cleaned_data["reason"])
-        if decided.status == convention.status:
-            messages.success(request, _("Premier accord enregistré : un second agent doit décider aussi."))
-        else:
-            messages.success(request, _("Convention désormais « %s ».") % decided.get_status_display())
-        return redirect("convention-detail", ref=ref)
+    may = permissions.rights_on(convention, user) | {"sign": conventions.party_for(convention, user) in missing}
+    suspension = None
+    if convention.status == S.SUSPENDED:
+        suspension = convention.acts.filter(act="suspend").select_related("by").order_by("-at", "-pk").first()
+    persons = list(convention.named_persons.select_related("user", "confirmed_by").order_by("pk"))
     context = {
-        "convention": convention, "paper": paper, "signatures": signed, "tone": TONES.get(convention.status, "quiet"),
-        "missing": [PARTIES[party] for party in missing], "mine": mine in missing and mine,
-        "events": _events(convention, signed), "acts": acts, "purpose": purpose_label(convention.purpose_code),
-        "persons": convention.named_persons.select_related("user", "confirmed_by").order_by("pk"),
-        "may_name": permissions.can(permissions.require_representative, user, convention.organisation),
-        "last_day_to_sign": conventions.last_day_to_sign(convention),
+        "convention": convention, "paper": paper, "tone": TONES.get(convention.status, "quiet"),
+        "turn": life.turn(convention, missing=missing, may=may), "bar": life.bar(convention),
+        "parties": life.parties(convention, signed, missing), "events": life.events(convention, signed),
+        "acts": life.offered(convention, may), "purpose": purpose_label(convention.purpose_code),
+        "persons": persons, "may_name": may["name"], "suspension": suspension, "signatures": signed,
         "lacks": _lacks(convention, user),
     }  # fmt: skip
-    return render(request, "consent/convention_detail.html", context, status=422 if chosen else 200)
+    return render(request, "consent/convention_detail.html", context)
 
 
 def _lacks(convention, user) -> list[str]:
@@ -81,46 +65,6 @@ def _lacks(convention, user) -> list[str]:
     if not convention.named_persons.filter(user=user, until_day=None).exists():
         return []
     return readiness.lacking(convention, user)
-
-
-def _acts(convention, user) -> list[dict]:
-    """What this person may do to the convention in its state, with the first person's agreement when there is one."""
-    may, zone = permissions.can, convention.zone
-    operator = may(permissions.require_operator, user, zone)
-    allowed = {
-        "suspend": may(permissions.require_suspender, user, zone),
-        "resume": operator,
-        "terminate": operator or may(permissions.require_representative, user, convention.organisation),
-    }
-    labels = {"suspend": _("Suspendre"), "resume": _("Rétablir l'accès"), "terminate": _("Résilier")}
-    return [
-        {"name": name, "label": labels[name],
-         "first": pending(f"convention.{name}", conventions.countersign_ref(convention)) if name != "suspend" else None}
-        for name in labels
-        if (S(convention.status), name) in conventions.NEXT and allowed[name]
-    ]  # fmt: skip
-
-
-def _events(convention, signed) -> list[dict]:
-    """The life of the convention, oldest first."""
-    events = [{"at": convention.created_at, "label": _("Approuvée sous l'offre, document établi"), "tone": "ok"}]
-    for signature in signed:
-        how = _("par mandat permanent") if signature.standing_mandate_id else _("en personne")
-        events.append(
-            {
-                "at": signature.signed_at,
-                "label": _("Signée par %(party)s, %(how)s") % {"party": signature.get_party_display(), "how": how},
-                "who": str(signature.signer),
-                "tone": "ok",
-            }
-        )
-    if convention.activated_at:
-        events.append({"at": convention.activated_at, "label": _("Active, notice publique en ligne"), "tone": "ok"})
-    if convention.status not in (S.SIGNING, S.ACTIVE):
-        events.append({"label": _("Aujourd'hui : %s") % convention.get_status_display(), "tone": "no"})
-    elif convention.status == S.ACTIVE:
-        events.append({"at": convention.ends_on, "label": _("Dernier jour, inclus"), "tone": "wait"})
-    return events
 
 
 def pdf(request, ref):

@@ -50,6 +50,7 @@ PLACES = {
     "identifiants": ("credential", "pk"),
     "ordres-de-retrait": ("withdrawal", "pk"),
     "enquetes": ("inquiry", "pk"),
+    "coupe-circuits": ("switch", "pk"),
     "preuve": ("leaf", "index"),
     "tile": ("leaf", "index"),
 }
