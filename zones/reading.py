@@ -116,10 +116,41 @@ def expand(chunks: Iterable[bytes], *, limits: Limits = LIMITS) -> Iterator[byte
         first += more
     if not first:
         raise BadInput(_("Le fichier est vide. Choisissez-en un autre."))
-    if not first.startswith(GZIP):
-        yield from _bounded(_chain(first, chunks), limits)
-        return
-    yield from _gunzip(_chain(first, chunks), limits)
+    if first.startswith(GZIP):
+        chunks = _gunzip(_chain(first, chunks), limits)
+        first = next(chunks, b"")
+    else:
+        chunks = _bounded(_chain(first, chunks), limits)
+        first = next(chunks, b"")
+    if problem := wrong_kind(first):
+        raise BadInput(problem)
+    yield from _chain(first, chunks)
+
+
+# First bytes of what people send instead of a text. Source: file(1), magic numbers of each format.
+KINDS = (
+    (b"PK\x03\x04", "zip"), (b"%PDF-", "pdf"), (b"\xd0\xcf\x11\xe0", "xls"), (b"PAR1", "parquet"),
+    (b"SQLite format 3", "sqlite"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\x89PNG", "image"),
+    (b"\xff\xd8\xff", "image"), (b"7z\xbc\xaf", "zip"), (b"Rar!", "zip"), (b"BZh", "bzip2"), (b"\xfd7zXZ", "xz"),
+    (b"\x28\xb5\x2f\xfd", "zstd"), (GZIP, "gzip"),
+)  # fmt: skip
+
+
+def wrong_kind(first: bytes) -> str:
+    """What a file that begins with `first` is instead of a text, and the mend; "" when nothing tells."""
+    kind = next((kind for sign, kind in KINDS if first.startswith(sign)), "")
+    if not kind:
+        return ""
+    return {
+        "zip": _("C'est une archive ou un classeur (zip, xlsx, ods). Ouvrez-le et exportez une feuille en CSV."),
+        "pdf": _("C'est un PDF. Demandez la table d'où il vient, en CSV."),
+        "xls": _("C'est un ancien classeur Excel. Ouvrez-le et exportez une feuille en CSV."),
+        "parquet": _("C'est un fichier Parquet. Exportez-le en CSV."),
+        "sqlite": _("C'est une base SQLite. Exportez une table en CSV."),
+        "utf-16": _("Le texte est en UTF-16. Enregistrez-le en UTF-8, puis envoyez-le."),
+        "image": _("C'est une image. Envoyez une table, en CSV."),
+        "gzip": _("Le fichier est compressé deux fois. Décompressez-le une fois, puis envoyez-le."),
+    }.get(kind, _("Cette compression n'est pas lue ici. Compressez avec gzip, ou pas du tout."))
 
 
 def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

@@ -23,7 +23,7 @@ from django.utils.translation import gettext as _
 from broker.errors import BadInput, WrongState
 from broker.keys.models import DataKey
 from zones.models import Zone
-from zones.reading import EXTENSIONS
+from zones.reading import EXTENSIONS, GZIP, wrong_kind
 
 log = logging.getLogger(__name__)
 STALE_AFTER = 24 * 3600.0  # seconds without a byte
@@ -167,6 +167,8 @@ class SealingUploadHandler(FileUploadHandler):
 
     def receive_data_chunk(self, raw_data, start):
         assert self.seal is not None  # noqa: S101  Django calls new_file first
+        if start == 0 and not raw_data.startswith(GZIP) and (problem := wrong_kind(raw_data)):
+            self._stop(BadInput(problem))
         if self.seal.size + len(raw_data) > self.limit:
             self._stop(too_large(self.limit))
         try:
