@@ -74,6 +74,13 @@ def checked_recipient(text: str) -> str:
                 "collez ici la clé publique, qui commence par « age1 » (age-keygen -y la redonne)."
             )
         )
+    if text.startswith(("ssh-", "ecdsa-", "sk-", "-----BEGIN")):
+        raise BadInput(
+            _(
+                "C'est une clé SSH : les remises sont scellées à une clé age. Faites-en une avec age-keygen -o cle.txt,"
+                " puis collez ici la ligne qui commence par « age1 »."
+            )
+        )
     try:
         return str(pyrage.x25519.Recipient.from_str(text))
     except pyrage.RecipientError as error:

@@ -190,7 +190,10 @@ class EnvironmentForm(forms.Form):
         return _said_beside(actions.checked_networks, [line for line in lines if line])
 
     def clean_age_recipient(self):
-        return _said_beside(actions.checked_recipient, self.cleaned_data["age_recipient"])
+        pasted = self.cleaned_data["age_recipient"]
+        if "SECRET" in pasted.upper() or "PRIVATE" in pasted.upper():  # the page that comes back never shows it
+            self.data = {**{name: self.data.get(name) for name in self.data}, "age_recipient": ""}
+        return _said_beside(actions.checked_recipient, pasted)
 
 
 class AttestationForm(forms.Form):

@@ -12,7 +12,7 @@ from broker.audit.actions import describe, recorded
 from broker.audit.actor import Actor
 from broker.errors import BadInput, NotAllowed, WrongState
 from broker.keys.models import DataKey
-from broker.releases import facts, manifest, permissions, recipe
+from broker.releases import deliveries, facts, manifest, permissions, recipe
 from broker.releases.models import Receipt, Release, TraceEntry
 from consent import record
 from consent.models import Convention, GateDecision
@@ -217,6 +217,7 @@ def give_order(release: Release, *, by, second_factor_at):
         raise WrongState(_("Cette remise se télécharge directement : elle n'a pas besoin d'un ordre."))
     if not permissions.may_order(by, release):
         raise NotAllowed(_("Seule une personne nommée par la convention peut donner cet ordre."))
+    deliveries.require_same_recipient(release, by=by)
     return machines.give_order(
         by=by, environment=release.convention.environment, action="release_download",
         object_ref=facts.reference(release), second_factor_at=second_factor_at,

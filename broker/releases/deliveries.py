@@ -1,7 +1,10 @@
 """The writes of a delivery: begun before its first byte, ended with the bytes that left."""
 
+from django.utils.translation import gettext as _
+
 from broker.accounts.models import MachineOrder
 from broker.audit.actions import describe, recorded
+from broker.errors import WrongState
 from broker.releases.models import Delivery, Release
 from consent.models import GateDecision
 
@@ -14,6 +17,24 @@ def may_resume(earlier, first_byte: int) -> bool:
     begun = list(earlier)
     reached = max((one.first_byte + one.bytes_sent for one in begun), default=0)
     return bool(begun) and all(one.outcome != "complete" for one in begun) and first_byte <= reached
+
+
+def require_same_recipient(release: Release, *, by) -> None:
+    """Raises WrongState when the environment's key is no longer the one that the release is sealed to."""
+    sealed_to = release.manifest.get("sealed_to")
+    if sealed_to and sealed_to != [release.convention.environment.age_recipient]:
+        _refuse_former_recipient(release, by=by)
+
+
+@recorded("data.download")
+def _refuse_former_recipient(release: Release, *, by) -> None:
+    _describe(release, None, sealed_to=release.manifest["sealed_to"])
+    raise WrongState(
+        _("La clé de « %(name)s » a changé depuis la préparation : ce fichier est scellé à l'ancienne, que "
+          "l'environnement n'a peut-être plus. Demandez une nouvelle remise : elle sera scellée à la clé "
+          "d'aujourd'hui.")
+        % {"name": release.convention.environment.name}
+    )  # fmt: skip
 
 
 @recorded("data.download")

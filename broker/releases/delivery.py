@@ -152,8 +152,8 @@ def pull_unordered(request, pk: UUID):
         release = Release.objects.select_related("convention", "dataset_version", "key").filter(pk=pk).first()
         if release is None or release.convention.environment_id != credential.environment_id:
             raise NotAllowed(_("Aucune remise de ce numéro pour cet environnement."))
-        return _answer(release, permit_for(release, by=credential, address=request.client_address), by=credential,
-                       first_byte=0)  # fmt: skip
+        permit = permit_for(release, by=credential, address=request.client_address)
+        return _answer(request, release, permit, by=credential, first_byte=0)
     except TerrainError as error:
         return JsonResponse(as_problem(error), status=error.status, content_type="application/problem+json")
 
@@ -181,6 +181,7 @@ def _pull(request, pk):
         permit_for(release, by=credential, address=request.client_address, order=order)
     if release.status != Release.Status.READY:
         raise WrongState(_("La remise n'est pas prête, ou une version plus récente la remplace : voyez sa page."))
+    deliveries.require_same_recipient(release, by=credential)
     permit = permit_for(release, by=credential, address=request.client_address, order=order, first_byte=first_byte)
     return _answer(request, release, permit, by=credential, first_byte=first_byte, order=order)
 

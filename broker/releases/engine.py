@@ -14,6 +14,7 @@ identifiers) is mode 0700 and removed at the end, whatever happened.
 """
 
 import csv
+import errno
 import hashlib
 import json
 import os
@@ -345,7 +346,7 @@ def run(job: dict, say, build_class=Build) -> dict:
         last = {"refused": error.code, "facts": error.facts}
     except (duckdb.Error, OSError, MemoryError, UnicodeDecodeError) as error:
         # The engine's own words may quote a value of the data: only the kind of the error leaves this process.
-        last = {"failed": type(error).__name__, "errno": getattr(error, "errno", None)}
+        last = {"failed": type(error).__name__, "errno": getattr(error, "errno", None) or _errno_of(error)}
     finally:
         shutil.rmtree(scratch / "spill", ignore_errors=True)
         (scratch / "clear").unlink(missing_ok=True)
@@ -353,6 +354,13 @@ def run(job: dict, say, build_class=Build) -> dict:
         Path(job["output"]).unlink(missing_ok=True)
     say(last)
     return last
+
+
+def _errno_of(error: BaseException) -> int | None:
+    """DuckDB says a full disk in words: its own limit on spill files, or the system's refusal."""
+    words = str(error)
+    full = "max_temp_directory_size" in words or os.strerror(errno.ENOSPC) in words
+    return errno.ENOSPC if full else None
 
 
 def main() -> int:

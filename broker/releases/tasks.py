@@ -1,6 +1,7 @@
 """Jobs of the worker: build a release, and take up again the builds whose worker died."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -30,6 +31,7 @@ from consent.models import Convention
 from zones import sources
 from zones.models import DatasetVersion
 
+FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk without room, a user without any left
 MEMORY_MIB = int(os.environ.get("TERRAIN_BUILD_MEMORY_MIB", "1024"))
 
 
@@ -128,11 +130,23 @@ def build(release: Release, *, is_last_try: bool = False) -> Release | None:
         actions.fail(release, by=actions.WORKER, problem=problem)
     except TerrainError as error:
         actions.fail(release, by=actions.WORKER, problem=str(error))
+    except OSError as error:
+        if error.errno not in FULL:
+            actions.fail(release, by=actions.WORKER, problem=_unforeseen())
+            raise
+        actions.fail(release, by=actions.WORKER, problem=str(_no_room()))
     except Exception:
-        problem = _("La préparation s'est arrêtée sur une erreur imprévue ; rien n'a été remis. L'équipe est avertie.")
-        actions.fail(release, by=actions.WORKER, problem=problem)
+        actions.fail(release, by=actions.WORKER, problem=_unforeseen())
         raise
     return None
+
+
+def _unforeseen() -> str:
+    return _("La préparation s'est arrêtée sur une erreur imprévue ; rien n'a été remis. L'équipe est avertie.")
+
+
+def _no_room() -> BadInput:
+    return BadInput(_("Le disque du poste de préparation est plein. L'opérateur doit faire de la place."))
 
 
 def _build(release: Release) -> Release:
@@ -140,6 +154,7 @@ def _build(release: Release) -> Release:
     settings.SCRATCH.mkdir(mode=0o700, parents=True, exist_ok=True)
     for left in settings.SCRATCH.glob("build-*"):  # one build at a time: what is there was left by a killed one
         shutil.rmtree(left, ignore_errors=True)
+    sources.clear_scratch()  # its clear copy too
     scratch = Path(tempfile.mkdtemp(prefix="build-", dir=settings.SCRATCH))
     try:
         job, mark = _job(release, scratch)
@@ -149,6 +164,7 @@ def _build(release: Release) -> Release:
                 {**job, "source": str(path)}, scratch,
                 lambda line: actions.report_progress(release, line["step"], line["percent"]),
             )  # fmt: skip
+        result["sealed_to"] = job["recipients"]
         for name in ("opposed", "consented"):
             result[f"{name}_sha256"] = hashlib.sha256("".join(sorted(job[name])).encode()).hexdigest()
         tokens = (scratch / "tokens").read_bytes() if (scratch / "tokens").exists() else b""
@@ -275,8 +291,8 @@ def _refusal(last: dict, recipe: dict, code: int) -> TerrainError:
                 _("Des identifiants ont été relevés dans %(names)s. L'opérateur doit revoir le rôle de ces colonnes.")
                 % {"names": ", ".join(facts["columns"])}
             )
-    if last.get("errno") == 28:
-        return BadInput(_("Le disque du poste de préparation est plein. L'opérateur doit faire de la place."))
+    if last.get("errno") in FULL:
+        return _no_room()
     if last.get("failed") == "OutOfMemoryException" or code in (-9, 137):
         return BadInput(_("La préparation a dépassé sa mémoire. Demandez moins de colonnes, ou prévenez l'opérateur."))
     return WrongState(

@@ -1,5 +1,6 @@
 """From a first visit to an organisation with a machine: sign-up, second factor, founding, declaring."""
 
+import html
 import re
 import time
 
@@ -401,6 +402,35 @@ def test_a_bad_declaration_names_its_mend(julie, change, mend):
     assert answer.status_code == 422
     assert mend in answer.content.decode()
     assert not SecureEnvironment.objects.exists()
+
+
+SSH = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN julie@glycea"
+
+
+@pytest.mark.parametrize(
+    ("pasted", "mend"),
+    [
+        ("", "obligatoire"),
+        ("pas une clé", "elle commence par « age1 »"),
+        ("age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8q", "age-keygen -o cle.txt"),
+        (SSH, "C'est une clé SSH"),
+        (f"  {pyrage.x25519.Identity.generate()}\n", "collez ici la clé publique"),
+        (str(pyrage.x25519.Identity.generate()).lower(), "collez ici la clé publique"),
+    ],
+)
+def test_what_is_no_public_key_is_never_kept_and_the_page_says_what_to_paste(julie, pasted, mend):
+    answer = declared(signed_in(julie), age_recipient=pasted)
+
+    page = html.unescape(answer.content.decode())
+    assert answer.status_code == 422
+    assert mend in page
+    assert not SecureEnvironment.objects.exists()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT coalesce(string_agg(body::text, ' '), '') FROM audit_detail")
+        told = cursor.fetchone()[0]
+    if "secret" in pasted.lower():  # nor shown again: whoever looks over the shoulder, or the browser, would keep it
+        assert pasted.strip() not in page
+        assert pasted.strip() not in told
 
 
 def test_the_secret_of_a_machine_is_shown_once(startup, julie):

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 
+import pyrage
 import pytest
 from django.conf import settings
 from django.db import connection
@@ -14,13 +15,14 @@ from broker.accounts import machines
 from broker.accounts.models import MachineCredential
 from broker.audit.search import references_of
 from broker.epoch.actions import raise_epoch
-from broker.errors import Refused
+from broker.errors import Refused, WrongState
 from broker.keys.store import KeyStore
 from broker.releases import actions, delivery, store, tasks
 from broker.releases.models import Delivery, Release, TraceEntry
 from consent.models import GateDecision, Opposition
 from tests import factories, releasing
 from tests.actors import signed_in
+from tests.logs import rows
 from tests.recompute import recompute
 
 
@@ -312,3 +314,26 @@ def test_sealed_data_leave_by_an_order_only_never_by_a_download(stays):
     assert b"order-form" in page.content and b"download-form" not in page.content
     assert answer.status_code == 302
     assert not Delivery.objects.exists()
+
+
+def test_a_release_sealed_to_a_key_that_was_replaced_is_not_handed_over(stays):
+    release, secret = releasing.built(stays), credential_of(stays)
+    order = actions.give_order(release, by=stays.person, second_factor_at=clock.now())
+    environment = stays.convention.environment
+    environment.age_recipient = str(pyrage.x25519.Identity.generate().to_public())
+    environment.save(update_fields=["age_recipient"])
+
+    pulled = pull(order, secret)
+    with pytest.raises(WrongState, match="Demandez une nouvelle remise"):
+        actions.give_order(Release.objects.get(pk=release.pk), by=stays.person, second_factor_at=clock.now())
+    again = releasing.built(stays)
+
+    assert pulled.status_code == 409
+    assert "scellé à l'ancienne" in pulled.json()["detail"]
+    assert not Delivery.objects.exists()
+    refused = rows(
+        "SELECT payload::json->>'out' FROM audit_event WHERE payload::json->>'act' = 'data.download'"
+        " AND payload::json->'obj'->>'id' = %s", str(release.pk),
+    )  # fmt: skip
+    assert refused == [("deny",), ("deny",)]
+    assert again.manifest["sealed_to"] == [environment.age_recipient]
