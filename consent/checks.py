@@ -14,7 +14,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 from stdnum.fr import siren as siren_form
 
-from consent.domains import EEA, HEALTH, PERSONAL
+from consent.domains import HEALTH, PERSONAL
+from consent.places import EEA
 
 QUESTIONNAIRE = {
     "two_factors": "Double authentification de toutes les personnes qui touchent aux données",

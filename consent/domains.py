@@ -15,14 +15,6 @@ HEALTH = frozenset(
 PERSONAL = HEALTH | {Domain.ENERGY_METERING, Domain.EV_CHARGING, Domain.MOBILITY_TRACE, Domain.VIDEO_SCENE}
 SLOW = frozenset({Domain.GENETIC, Domain.VIDEO_SCENE})  # decided in 5 working days instead of 2
 
-# States of the European Economic Area, ISO 3166-1 alpha-2.
-EEA = frozenset(
-    {
-        *("AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE"),
-        *("IS", "IT", "LI", "LT", "LU", "LV", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SI", "SK"),
-    }
-)
-
 
 def labels(domains) -> str:
     """The French names of `domains`, for a sentence."""

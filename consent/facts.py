@@ -13,7 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import CharField, DateTimeField, Exists, Func, OuterRef, Q, Subquery, Value
+from django.db.models import Case, CharField, DateTimeField, Exists, Func, OuterRef, Q, Subquery, Value, When
 from django.db.models.functions import Cast, Coalesce, Concat, NullIf
 from django.urls import reverse
 
@@ -62,11 +62,13 @@ def case(
     period: tuple[date, date] | None = None,
     now: datetime,
     with_quota: bool = True,
+    overdue_orders: tuple[tuple[str, str], ...] = (),
 ) -> gate.Case:
     """The case of `action` under `convention`. `by` is a user, or the machine credential that executes `order`.
 
     `object_ref` is what is acted on, as an order names it: by default the release's own reference, or the version.
-    `with_quota`: `consent.record` counts it itself, under the convention's lock.
+    `with_quota`: `consent.record` counts it itself, under the convention's lock. `overdue_orders`: withdrawal orders
+    of the organisation past their day, told by the room that gives them.
     """
     scopes = scopes_of(convention.pk, by=by, order=order, release=release)
     epoch = epoch_of(scopes)
@@ -117,6 +119,8 @@ def case(
         release=release,
         agency=row.agency or NO_AGENCY,
         links=links(row.offer, row),
+        basis=_basis(row.offer, row.reviewed_at, row.adds_columns),
+        overdue=(*_overdue(row.organisation_id, now), *overdue_orders),
     )
 
 
@@ -140,6 +144,7 @@ def prospective(
     second_factor_at: datetime | None = None,
     address: str = "",
     columns: Iterable[str] | None = None,
+    linkage: str = "",
     now: datetime | None = None,
 ) -> gate.Case:
     """What a first release under a convention not yet made would be judged on: the simulation, and the approval.
@@ -186,6 +191,7 @@ def prospective(
             minors_evidence=False, environment_klass=offer.environment_klass,
             party_names=party_names(dataset, zone, organisation),
             recipient_category=consents.category_of(organisation),
+            linkage=linkage,
         ),
         zone=_zone(zone),
         dataset=_dataset(version) if version else None,
@@ -204,6 +210,8 @@ def prospective(
         quota=gate.QuotaFacts(0, offer.releases_per_month, 0, offer.downloads_per_release, resumes=False),
         agency=AGENCY_CONTACT.first() or NO_AGENCY,
         links=links(offer, None),
+        basis=_basis(offer, *_reviewed(offer)),
+        overdue=_overdue(organisation.pk, now),
     )  # fmt: skip
 
 
@@ -267,6 +275,8 @@ def _whole():
         document_sha256=Subquery(papers.values("sha256")[:1]),
         has_key=Exists(keys),
         terms_signed=Subquery(mandates.values("terms_sha256")[:1]),
+        reviewed_at=Subquery(Opinion.objects.filter(**offered, kind=Opinion.Kind.DPO).values("given_at")[:1]),
+        adds_columns=Case(When(_added_columns("offer__"), then=True), default=False),
         dpo_is_favourable=Exists(Opinion.objects.filter(**offered, kind=Opinion.Kind.DPO, is_favourable=True)),
         oldest_sealed_request=Subquery(sealed_requests(OuterRef("zone")).values("created_at")[:1]),
         agency=Subquery(AGENCY_CONTACT),
@@ -422,6 +432,7 @@ def _convention(row: Any, offer_columns: list[OfferColumn]) -> gate.ConventionFa
         minors_covered=row.minors_covered,
         minors_evidence=bool(row.offer.holder_basis.get("minors_evidence")),
         environment_klass=row.offer.environment_klass,
+        linkage=row.application.linkage,
         party_names=party_names(dataset, row.zone, row.organisation),
         recipient_category=consents.category_of(row.organisation),
     )  # fmt: skip
@@ -478,12 +489,67 @@ def _service(service: Service | None) -> gate.ServiceFacts | None:
     return gate.ServiceFacts(service.pk, service.name, service.participation_from, service.participation_until)
 
 
+def _basis(offer: Offer, reviewed_at: datetime | None, adds_columns: bool) -> gate.BasisFacts:
+    said = offer.holder_basis
+    return gate.BasisFacts(
+        article_6=said.get("article_6", ""),
+        article_9=said.get("article_9", ""),
+        compatibility=said.get("compatibility", ""),
+        secrecy=said.get("secrecy", ""),
+        formality=offer.mr_reference,
+        reviewed_on=reviewed_at.astimezone(clock.PARIS).date() if reviewed_at else None,
+        restricted_sources=tuple(said.get("restricted_sources", ())),
+        sources_agreement=said.get("sources_agreement", ""),
+        dpia_validated_on=offer.dpia_validated_on,
+        residual_risk=said.get("residual_risk", ""),
+        substantial_on=offer.created_at.astimezone(clock.PARIS).date() if adds_columns else None,
+    )
+
+
+def _added_columns(offer_ref: str):
+    """Whether a version of an offer supplies a column that the one it replaces did not."""
+    former = OfferColumn.objects.filter(offer=OuterRef(OuterRef(f"{offer_ref}replaces")))
+    added = OfferColumn.objects.filter(offer=OuterRef(f"{offer_ref}pk")).exclude(column__in=former.values("column"))
+    return Q(**{f"{offer_ref}replaces__isnull": False}) & Exists(added)
+
+
+def _reviewed(offer: Offer) -> tuple[datetime | None, bool]:
+    """When the holder's DPO gave an opinion on the offer, and whether it adds columns to the one it replaces."""
+    row = Offer.objects.filter(pk=offer.pk).values_list(
+        Subquery(Opinion.objects.filter(offer=OuterRef("pk"), kind=Opinion.Kind.DPO).values("given_at")[:1]),
+        Case(When(_added_columns(""), then=True), default=False),
+    )
+    return row[0]
+
+
+# An ended convention whose copies are not attested deleted fifteen days after its last day (clause 20).
+OVERDUE = """
+    SELECT ref FROM consent_convention AS c
+    WHERE organisation_id = %s AND activated_at IS NOT NULL
+      AND status IN ('active', 'suspended', 'expired', 'terminated')
+      AND least(ends_on, terminates_on, (
+            SELECT max(at AT TIME ZONE 'Europe/Paris')::date FROM consent_conventionact
+            WHERE convention_id = c.id AND act IN ('expire', 'terminate'))) + 15 < %s
+      AND NOT EXISTS (SELECT FROM consent_deletionattestation
+                      WHERE convention_id = c.id AND is_verified IS DISTINCT FROM false)
+    ORDER BY ref LIMIT 5"""
+
+
+def _overdue(organisation_id: int, now: datetime) -> tuple[tuple[str, str], ...]:
+    with connection.cursor() as cursor:
+        cursor.execute(OVERDUE, [organisation_id, now.astimezone(clock.PARIS).date()])
+        refs = [ref for (ref,) in cursor.fetchall()]
+    return tuple((f"l'attestation de suppression de {ref}", f"the deletion attestation of {ref}") for ref in refs)
+
+
 def _environment(environment) -> gate.EnvironmentFacts | None:
     if environment is None:
         return None
     return gate.EnvironmentFacts(
-        environment.pk, environment.klass, tuple(environment.networks), environment.attested_on
-    )
+        environment.pk, environment.klass, tuple(environment.networks), environment.attested_on,
+        country=environment.country, access_countries=tuple(environment.access_countries), host=environment.host,
+        host_contract=environment.host_contract, hds_until=environment.hds_certificate_until,
+    )  # fmt: skip
 
 
 def _of_the_site(name: str, args: list | None = None) -> str:
@@ -509,4 +575,8 @@ def links(offer: Offer, convention: Convention | None) -> Mapping[str, Any]:
         else _of_the_site("offer-notice", args=[offer.pk]),
         "G21": offered,
         "G33": _of_the_site("organisation-detail"),
+        "G34": _of_the_site("organisation-detail"),
+        "G35": _of_the_site("organisation-detail"),
+        "G36": _of_the_site("organisation-detail"),
+        "G38": _of_the_site("convention-list"),
     }

@@ -11,7 +11,7 @@ from broker.accounts.models import User
 from consent import checks, treatments
 from consent.domains import HEALTH, PERSONAL
 from consent.models import Application, DeletionAttestation, DeliveryMode, ModelsFate, PurposeKind, RegistryEntry
-from consent.words import BASES, CONDITIONS, PURPOSES
+from consent.words import BASES, COMPATIBILITIES, CONDITIONS, PURPOSES, RESTRICTED_SOURCES, RISKS, SECRECIES
 from zones.models import ColumnRole, Dataset, Domain, Zone
 
 GROUPS = {
@@ -279,6 +279,24 @@ class OfferForm(forms.Form):
     basis_article_9 = forms.ChoiceField(
         label=_("Votre condition (art. 9)"), choices=[("", _("sans objet")), *CONDITIONS.items()], required=False
     )
+    basis_compatibility = forms.ChoiceField(
+        label=_("Compatibilité de la réutilisation"), choices=list(COMPATIBILITIES.items()), required=False
+    )
+    basis_secrecy = forms.ChoiceField(
+        label=_("Ce qui permet de lever le secret professionnel"), choices=list(SECRECIES.items()), required=False
+    )
+    basis_residual_risk = forms.ChoiceField(
+        label=_("Risque résiduel de l'AIPD"), choices=list(RISKS.items()), required=False
+    )
+    basis_restricted_sources = forms.MultipleChoiceField(
+        label=_("Ce jeu contient-il"), choices=list(RESTRICTED_SOURCES.items()), required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("Rien à cocher le plus souvent. Les deux premières sources ne se remettent jamais ici."),
+    )  # fmt: skip
+    basis_sources_agreement = text(
+        _("Accord qui permet de les remettre"), required=False, max_length=200,
+        help_text=_("Contrat de l'utilisateur du produit, accord du détenteur du secret."),
+    )  # fmt: skip
     mr_reference = text(_("Méthodologie de référence"), required=False, max_length=120)
     record_reference = text(_("Fiche du registre des traitements"), required=False, max_length=120)
     notice_who = text(_("Notice : qui réutilise"), required=False, max_length=600, rows=2)
@@ -290,13 +308,18 @@ class OfferForm(forms.Form):
     notice_rights = text(_("Notice : droits, et comment s'opposer"), required=False, max_length=1000, rows=2)
     notice_contact = text(_("Notice : à qui écrire"), required=False)
 
-    PERSONAL_ONLY = ("dpia_reference", "dpia_validated_on", "basis_article_6", "basis_article_9", "mr_reference")
+    PERSONAL_ONLY = (
+        "dpia_reference", "dpia_validated_on", "basis_article_6", "basis_article_9", "basis_compatibility",
+        "basis_secrecy", "basis_residual_risk", "mr_reference",
+    )  # fmt: skip
 
     def __init__(self, *args, dataset, **facts):
         super().__init__(*args, **facts)
         if not dataset.is_personal:
             for name in [*self.PERSONAL_ONLY, *(n for n in self.fields if n.startswith("notice_"))]:
                 del self.fields[name]
+        elif not HEALTH.intersection(dataset.domains):
+            del self.fields["basis_secrecy"]
 
     def clean(self):
         cleaned = super().clean()
@@ -308,9 +331,7 @@ class OfferForm(forms.Form):
     def facts(self) -> dict:
         """The offer's fields: the two bases and the notice as the JSON the offer keeps."""
         cleaned = dict(self.cleaned_data)
-        basis = {
-            name: cleaned.pop(f"basis_{name}", "") for name in ("article_6", "article_9") if f"basis_{name}" in cleaned
-        }
+        basis = {name[6:]: cleaned.pop(name) for name in list(cleaned) if name.startswith("basis_")}
         notice = {name[7:]: cleaned.pop(name) for name in list(cleaned) if name.startswith("notice_")}
         return {**cleaned, "holder_basis": {k: v for k, v in basis.items() if v}, "notice": notice}
 
@@ -405,6 +426,10 @@ class ApplicationForm(SimulateForm):
     )  # fmt: skip
     solution = text(_("Ce que vous voulez éprouver"), max_length=200, help_text=_("Une phrase, lue par tous."))
     mode = forms.ChoiceField(label=_("Mode"), choices=Application.Mode.choices)
+    linkage = text(
+        _("Autres fichiers de personnes que vous rapprocheriez"), required=False,
+        help_text=_("Laissez vide si vous n'ajoutez que du contexte public : météo, calendrier, nomenclatures."),
+    )  # fmt: skip
     basis_article_6 = forms.ChoiceField(
         label=_("Votre base légale (RGPD art. 6)"), choices=list(BASES.items()), widget=forms.RadioSelect
     )
@@ -413,8 +438,8 @@ class ApplicationForm(SimulateForm):
         widget=forms.RadioSelect,
     )  # fmt: skip
     field_order = (
-        "purpose_kind", "solution", "purpose_code", "environment", "mode", "starts_on", "ends_on", "basis_article_6",
-        "basis_article_9",
+        "purpose_kind", "solution", "purpose_code", "environment", "mode", "starts_on", "ends_on", "linkage",
+        "basis_article_6", "basis_article_9",
     )  # fmt: skip
 
     def __init__(self, *args, offer, organisation, **facts):

@@ -14,6 +14,7 @@ from string import Formatter
 from typing import Any
 
 from consent import lessons, signatures
+from consent.places import EEA
 from consent.rules import Rule, RuleSet
 
 # ------------------------------------------------------------------------------------------------ the case, as values
@@ -149,6 +150,7 @@ class ConventionFacts:
     environment_klass: str
     party_names: tuple[tuple[str, str], ...] = ()  # ("holder", "Réseau électrique du Drac")
     recipient_category: str = ""  # what consents call the experimenter
+    linkage: str = ""  # other files about persons that the experimenter says it would match
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,11 +205,38 @@ class NoticeFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class BasisFacts:
+    """What the holder's side rests on, as the offer says it. `reviewed_on`: the day of its DPO's opinion;
+    `restricted_sources`: kinds of upstream sources that are blocked by default; `sources_agreement`: what lifts it;
+    `substantial_on`: the day a new version of the offer added a column, if it did."""
+
+    article_6: str
+    article_9: str
+    compatibility: str
+    secrecy: str
+    formality: str
+    reviewed_on: date | None
+    restricted_sources: tuple[str, ...]
+    sources_agreement: str
+    dpia_validated_on: date | None
+    residual_risk: str
+    substantial_on: date | None
+
+
+@dataclass(frozen=True, slots=True)
 class EnvironmentFacts:
+    """`access_countries`: where its people connect from, as declared; `host_contract`: the art. 28 contract with
+    `host`, or the statement that the experimenter hosts itself."""
+
     id: int
     klass: str
     networks: tuple[str, ...]
     attested_on: date | None
+    country: str = ""
+    access_countries: tuple[str, ...] = ()
+    host: str = ""
+    host_contract: str = ""
+    hds_until: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +297,9 @@ class ReleaseFacts:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Everything one decision rests on. `now` is read once, in UTC. `links`: where to act, by rule id."""
+    """Everything one decision rests on. `now` is read once, in UTC. `links`: where to act, by rule id.
+
+    `overdue`: duties of the organisation whose day has passed, (French, English)."""
 
     action: str
     now: datetime
@@ -294,6 +325,8 @@ class Case:
     release: ReleaseFacts | None = None
     agency: str = ""
     links: Mapping[str, str] = field(default_factory=dict)
+    basis: BasisFacts | None = None
+    overdue: tuple[tuple[str, str], ...] | None = None
 
 
 # ------------------------------------------------------------------------------------------------ the decision
@@ -421,6 +454,30 @@ SECURE_ONLY = HEALTH | {"video_scene", "energy_metering", "mobility_trace"}
 K_ENERGY = frozenset({"energy_metering"})
 K_MOBILITY = frozenset({"mobility_trace", "ev_charging"})
 K_STAFF = frozenset({"equipment_status", "maintenance"})
+# Purposes that no convention authorises (G07): for every domain, then by domain. No form offers any of them.
+PROHIBITED = frozenset(
+    {
+        "individual_decision", "insurance_exclusion", "insurance_pricing", "credit_scoring", "hiring", "dismissal",
+        "advertising", "marketing_targeting", "reidentification", "subliminal_manipulation",
+        "exploitation_of_vulnerability", "social_scoring", "crime_prediction_by_profile", "facial_database",
+        "emotion_recognition_at_work_or_school", "biometric_categorisation", "remote_biometric_identification",
+    }
+)  # fmt: skip
+PROHIBITED_IN = {domain: frozenset({"health_product_promotion"}) for domain in HEALTH}
+# Upstream sources blocked by default (G18): (French, English); some open with the agreement of the person entitled.
+SOURCES = {
+    "snds": ("données du SNDS, à demander au Health Data Hub", "SNDS data, to be asked of the Health Data Hub"),
+    "vehicle_l1514": (
+        "données de véhicules reçues pour une mission publique (code des transports, L.1514-1)",
+        "vehicle data received for a public task (code des transports, L.1514-1)",
+    ),
+    "connected_product": (
+        "données d'un produit connecté sans le contrat de son utilisateur",
+        "connected-product data without its user's contract",
+    ),
+    "trade_secret": ("secret des affaires sans l'accord de son détenteur", "trade secret without its holder's consent"),
+}
+SOURCES_BY_AGREEMENT = frozenset({"connected_product", "trade_secret"})
 ROLES_THAT_ACT = frozenset({"analyst", "lead"})
 CLOCK_SKEW_MAX_SECONDS = 2
 # Refusals of a simulation that later steps of the path settle (legal-gate, section 5.1, approve).
@@ -625,6 +682,23 @@ def experimentation_only(case: Case, rules: RuleSet) -> Verdict:
     return MET if both == {"experimentation"} else _refuse()
 
 
+def purpose_not_prohibited(case: Case, rules: RuleSet) -> Verdict:
+    """G07. What the convention signed and what the request says; nobody authorises a purpose of this table."""
+    codes = {*case.convention.purpose_codes, case.request.purpose_code}
+    domains = case.dataset.domains if case.dataset else ()
+    return _refuse() if codes & prohibited_purposes(domains) else MET
+
+
+def prohibited_purposes(domains: Iterable[str]) -> frozenset[str]:
+    """The purpose codes prohibited for data of `domains`."""
+    return PROHIBITED.union(*(PROHIBITED_IN.get(domain, frozenset()) for domain in domains))
+
+
+def purpose_in_convention(case: Case, rules: RuleSet) -> Verdict:
+    """G08."""
+    return MET if case.request.purpose_code in case.convention.purpose_codes else _refuse()
+
+
 def convention_active(case: Case, rules: RuleSet) -> Verdict:
     """G10."""
     return MET if case.convention.status == "active" else _refuse()
@@ -696,6 +770,48 @@ def dataset_in_scope(case: Case, rules: RuleSet) -> Verdict:
     return MET if inside else _refuse()
 
 
+def dataset_legal_basis(case: Case, rules: RuleSet) -> Verdict:
+    """G17. The holder's own: art. 6, compatibility of the reuse, its DPO's review; for health, art. 9, the ground for
+    lifting secrecy and the formality."""
+    dataset = _dataset(case)
+    if not dataset.is_personal:
+        return NOT_CONCERNED
+    basis = _need(case.basis, "les bases du détenteur", "the holder's bases")
+    needed = [basis.article_6, basis.compatibility]
+    if any(domain in HEALTH for domain in dataset.domains):
+        needed += [basis.article_9, basis.secrecy, basis.formality]
+    reviewed = basis.reviewed_on is not None and basis.reviewed_on <= _today(case, rules)
+    return MET if all(needed) and reviewed else _refuse()
+
+
+def source_terms(case: Case, rules: RuleSet) -> Verdict:
+    """G18. Sources blocked by default: two for good, two until the agreement of the person entitled is on file."""
+    if case.basis is None and not _dataset(case).is_personal:
+        return MET
+    basis = _need(case.basis, "les conditions des sources", "the terms of the sources")
+    blocked = [
+        SOURCES[kind]
+        for kind in basis.restricted_sources
+        if kind not in SOURCES_BY_AGREEMENT or not basis.sources_agreement.strip()
+    ]
+    if blocked:
+        return _refuse(missing=(", ".join(fr for fr, _en in blocked), ", ".join(en for _fr, en in blocked)))
+    return MET
+
+
+def impact_assessment(case: Case, rules: RuleSet) -> Verdict:
+    """G19. Required here for every personal dataset: recent, later than the last added column, consultation closed."""
+    if not _dataset(case).is_personal:
+        return NOT_CONCERNED
+    basis = _need(case.basis, "l'analyse d'impact", "the impact assessment")
+    day, today = basis.dpia_validated_on, _today(case, rules)
+    if day is None or day > today or today >= add_months(day, rules.parameters["dpia_max_age_months"]):
+        return _refuse()
+    if basis.substantial_on is not None and day < basis.substantial_on:
+        return _refuse()
+    return _refuse() if basis.residual_risk == "high_open" else MET
+
+
 def notice_published(case: Case, rules: RuleSet) -> Verdict:
     """G20. The page is online and complete; information has run by it, or by the standing notice of the offer."""
     if not _dataset(case).is_personal:
@@ -751,6 +867,12 @@ def sensitive_variables(case: Case, rules: RuleSet) -> Verdict:
         name for name in asked if name in genetic or name not in approved or not case.convention.dpo_is_favourable
     ]
     return _refuse(columns=", ".join(refused)) if refused else MET
+
+
+def free_text_and_images(case: Case, rules: RuleSet) -> Verdict:
+    """G25. No scrubbing exists yet: a free text that would leave is refused, always."""
+    roles = {column.name: column.role for column in _dataset(case).columns}
+    return _refuse() if any(roles.get(name) == "free_text" for name in _columns(case)) else MET
 
 
 def oppositions_filtered(case: Case, rules: RuleSet) -> Verdict:
@@ -835,6 +957,15 @@ def k_threshold_reached(case: Case, rules: RuleSet) -> Verdict:
     return _treat({"k_min": wanted, "suppression_max_pct": most}, k_min=str(wanted))
 
 
+def no_cross_convention_linkage(case: Case, rules: RuleSet) -> Verdict:
+    """G32. No matching with other files about persons; a release is built with its own convention's key only."""
+    if case.convention.linkage.strip():
+        return _refuse()
+    sealed = case.action in DOWNLOADS and _dataset(case).is_personal
+    foreign = sealed and _release(case).key_ref not in dict_of(case.scopes, "convention")
+    return _refuse() if foreign else MET
+
+
 def secure_environment(case: Case, rules: RuleSet) -> Verdict:
     """G33. Declared, attested, of the class agreed; where bytes leave, they go to its networks."""
     environment, today = case.environment, _today(case, rules)
@@ -860,6 +991,39 @@ def _within(address: str, networks: tuple[str, ...]) -> bool:
     return any(parsed in ipaddress.ip_network(network, strict=False) for network in networks)
 
 
+def hds_hosting(case: Case, rules: RuleSet) -> Verdict:
+    """G34. On the date that the certificate declared; the published list is checked by people (finding, not gate)."""
+    if not any(domain in HEALTH for domain in _dataset(case).domains):
+        return NOT_CONCERNED
+    environment = case.environment
+    if environment is None:
+        return NOT_CONCERNED  # G33 refuses
+    return MET if environment.hds_until is not None and _today(case, rules) <= environment.hds_until else _refuse()
+
+
+def location_and_transfers(case: Case, rules: RuleSet) -> Verdict:
+    """G35. As declared: where the machines are, where people connect from. No transfer tool is recorded yet, so that
+    outside the European Economic Area the answer is no for every kind of personal data."""
+    environment = case.environment
+    if not _dataset(case).is_personal or environment is None:  # without one, G33 refuses
+        return NOT_CONCERNED
+    _need(environment.country or None, "le pays des machines", "the country of the machines")
+    _need(environment.access_countries or None, "les pays d'où l'on s'y connecte", "the countries people connect from")
+    outside = sorted({environment.country, *environment.access_countries} - EEA)
+    return _refuse(missing=", ".join(outside)) if outside else MET
+
+
+def processors_declared(case: Case, rules: RuleSet) -> Verdict:
+    """G36. The host is the processor an environment declares; the operator accepted it by signing the convention."""
+    environment = case.environment
+    if not _dataset(case).is_personal or environment is None:  # without one, G33 refuses
+        return NOT_CONCERNED
+    if environment.host.strip() and environment.host_contract.strip():
+        return MET
+    host = environment.host or "?"
+    return _refuse(missing=(f"le contrat avec l'hébergeur {host}", f"the contract with the host {host}"))
+
+
 def quota(case: Case, rules: RuleSet) -> Verdict:
     """G37. Judged again under the convention's lock when the decision is recorded."""
     used = _need(case.quota, "le décompte du quota", "the quota's count")
@@ -883,6 +1047,14 @@ def quota(case: Case, rules: RuleSet) -> Verdict:
     raise Unknown("le décompte du quota", "the quota's count")
 
 
+def good_standing(case: Case, rules: RuleSet) -> Verdict:
+    """G38. Attestations and withdrawal orders whose day has passed, of the whole organisation."""
+    overdue = _need(case.overdue, "les obligations en cours", "the duties under way")
+    if not overdue:
+        return MET
+    return _refuse(missing=(", ".join(fr for fr, _en in overdue), ", ".join(en for _fr, en in overdue)))
+
+
 def marking(case: Case, rules: RuleSet) -> Verdict:
     """G39. Always an obligation; on download, the file must be marked and its manifest whole."""
     if case.action in DOWNLOADS:
@@ -901,43 +1073,43 @@ JUDGES: dict[str, Judge] = {
     "G04": accreditation_valid,
     "G05": accreditation_scope,
     "G06": experimentation_only,
+    "G07": purpose_not_prohibited,
+    "G08": purpose_in_convention,
     "G10": convention_active,
     "G11": convention_period,
     "G12": signatures_complete,
     "G13": zone_and_service_open,
     "G14": kill_switch,
     "G16": dataset_in_scope,
+    "G17": dataset_legal_basis,
+    "G18": source_terms,
+    "G19": impact_assessment,
     "G20": notice_published,
     "G21": columns_justified,
     "G23": no_direct_identifier,
     "G24": sensitive_variables,
+    "G25": free_text_and_images,
     "G26": oppositions_filtered,
     "G27": consent_where_required,
     "G28": minors,
     "G29": pseudonymisation_profile,
     "G30": k_threshold_reached,
+    "G32": no_cross_convention_linkage,
     "G33": secure_environment,
+    "G34": hds_hosting,
+    "G35": location_and_transfers,
+    "G36": processors_declared,
     "G37": quota,
+    "G38": good_standing,
     "G39": marking,
 }
 JUDGED_BY_RECORD = frozenset({"G42"})
 # Rules that stand in the rule set and are not judged yet, each with what it waits for. A later issue empties this.
 NOT_YET_JUDGED: tuple[tuple[str, str], ...] = (
-    ("G07", "la table des finalités interdites par domaine n'est pas encore établie"),
-    ("G08", "la demande reprend la seule finalité signée ; les avenants ne sont pas encore tenus"),
     ("G09", "l'approbation de la base du destinataire par le DPO n'est pas encore recueillie"),
     ("G15", "les autorisations externes ne sont pas encore versées ni vérifiées"),
-    ("G17", "la revue de la base du détenteur par son DPO n'est pas encore datée"),
-    ("G18", "les conditions des sources amont ne sont pas encore recueillies"),
-    ("G19", "l'AIPD n'est encore qu'une référence et une date dans l'offre"),
     ("G22", "la cohorte et le volume signés ne sont pas encore dans la convention"),
-    ("G25", "le nettoyage des textes libres et des images n'existe pas encore ; ces colonnes sont écartées"),
     ("G31", "la comparaison avec les remises déjà détenues n'est pas encore calculée"),
-    ("G32", "les autorisations d'appariement ne sont pas encore tenues"),
-    ("G34", "la liste publique des certificats HDS n'est pas encore lue"),
-    ("G35", "les pays des sous-traitants et des réseaux ne sont pas encore déclarés"),
-    ("G36", "les sous-traitants et leurs contrats ne sont pas encore déclarés"),
-    ("G38", "les attestations, constats et incidents ne sont pas encore tenus"),
     ("G40", "les défis ne sont pas encore servis"),
     ("G41", "les rendez-vous d'experts ne sont pas encore servis"),
 )

@@ -233,7 +233,7 @@ def _answer(outcome: _Outcome) -> Permit:
 
 def _until(case: gate.Case) -> datetime:
     """When time alone ends the permission: Paris midnight after the first last day among what streams re-check
-    (G02, G04, G11, G13), or the end of the second factor of a session (G01)."""
+    (G02, G04, G11, G13, G34), or the end of the second factor of a session (G01)."""
     person, standing, dataset = case.person, case.standing, case.dataset
     if person is None or person.named is None or standing is None or dataset is None:
         raise RuntimeError("a permit rests on a person, a standing and a dataset: the gate refuses without them")
@@ -242,6 +242,8 @@ def _until(case: gate.Case) -> datetime:
         days.append(dataset.service.participation_until)
     if person.named.until_day:
         days.append(person.named.until_day)
+    if case.environment and case.environment.hds_until and gate.HEALTH.intersection(dataset.domains):
+        days.append(case.environment.hds_until)
     midnight = datetime.combine(min(days) + timedelta(days=1), time(), clock.PARIS)
     if case.order is None and case.token is None and person.second_factor_at is not None:
         hours = rules.current(case.now).parameters["mfa_max_age_hours"]

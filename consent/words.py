@@ -39,6 +39,29 @@ CONDITIONS = {
 }
 
 
+# Why the reuse is compatible with what the data were collected for (RGPD art. 5(1)(b)); what lifts secrecy (health).
+COMPATIBILITIES = {
+    "research": _("recherche scientifique : présumée compatible (RGPD art. 5(1)(b) et 89(1))"),
+    "assessed": _("compatibilité examinée et consignée (RGPD art. 6(4))"),
+    "consent": _("consentement donné pour cet usage"),
+}
+SECRECIES = {
+    "research_transmission": _("transmission pour la recherche (LIL art. 68) [à confirmer par un juriste]"),
+    "consent": _("accord exprès de chaque personne"),
+    "own_team": _("données traitées par l'équipe de soins elle-même"),
+}
+RISKS = {
+    "acceptable": _("acceptable"),
+    "high_closed": _("élevé, consultation préalable de la CNIL close (RGPD art. 36)"),
+    "high_open": _("élevé, consultation préalable de la CNIL en cours"),
+}
+RESTRICTED_SOURCES = {
+    "snds": _("des données obtenues par le SNDS"),
+    "vehicle_l1514": _("des données de véhicules reçues pour une mission publique (code des transports, L.1514-1)"),
+    "connected_product": _("des données d'un produit connecté, qui appartiennent à son utilisateur"),
+    "trade_secret": _("un secret des affaires"),
+}
+
 # What the build does to the data, by the rule that obliges to it.
 OBLIGATIONS = {
     "G22": _("un échantillon aléatoire est tiré si la sélection dépasse le volume signé"),

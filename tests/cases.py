@@ -180,7 +180,37 @@ def notice(**facts) -> gate.NoticeFacts:
 
 def environment(**facts) -> gate.EnvironmentFacts:
     return gate.EnvironmentFacts(
-        **{"id": 9, "klass": "secure", "networks": ("192.0.2.0/28",), "attested_on": date(2026, 10, 1), **facts}
+        **{
+            "id": 9,
+            "klass": "secure",
+            "networks": ("192.0.2.0/28",),
+            "attested_on": date(2026, 10, 1),
+            "country": "FR",
+            "access_countries": ("FR",),
+            "host": "Hébergeur certifié",
+            "host_contract": "contrat du 5 janvier 2026",
+            "hds_until": date(2027, 12, 31),
+            **facts,
+        }
+    )
+
+
+def basis(**facts) -> gate.BasisFacts:
+    return gate.BasisFacts(
+        **{
+            "article_6": "public_task",
+            "article_9": "9(2)(j)",
+            "compatibility": "research",
+            "secrecy": "research_transmission",
+            "formality": "MR-004",
+            "reviewed_on": date(2026, 10, 1),
+            "restricted_sources": (),
+            "sources_agreement": "",
+            "dpia_validated_on": date(2026, 9, 1),
+            "residual_risk": "acceptable",
+            "substantial_on": None,
+            **facts,
+        }
     )
 
 
@@ -208,6 +238,8 @@ def a_case(**parts) -> gate.Case:
             "key": gate.KeyFacts("convention:12"),
             "quota": gate.QuotaFacts(0, 10, 0, 5, resumes=False),
             "agency": "agence@exemple.fr",
+            "basis": basis(),
+            "overdue": (),
             "links": {"default": "/conventions/CV-2026-0001/", "G06": "/licence-commerciale/"},
             **parts,
         }
@@ -306,7 +338,7 @@ def a_curve_case(**parts) -> gate.Case:
             "convention": convention(
                 columns=approved(*roles), required_parties=parties, signatures=tuple(map(signature, parties)),
                 party_names=(("operator", "Aménageur"), ("experimenter", "Flexio"), ("holder", "Réseau du Drac")),
-                recipient_category="company",
+                recipient_category="company", purpose_codes=("energy_flexibility_rnd",),
             ),
             "request": request(columns=tuple(roles), purpose_code="energy_flexibility_rnd"),
             **parts,

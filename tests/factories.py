@@ -37,6 +37,9 @@ def environment(of=None, **facts) -> SecureEnvironment:
     facts.setdefault("klass", "secure")
     facts.setdefault("host", "Hébergeur certifié")
     facts.setdefault("networks", ["127.0.0.1/32"])
+    facts.setdefault("access_countries", ["FR"])
+    facts.setdefault("host_contract", "contrat d'hébergement du 5 janvier 2026")
+    facts.setdefault("hds_certificate_until", clock.today() + timedelta(days=900))
     facts.setdefault("age_recipient", "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p")
     facts.setdefault("attested_on", clock.today() - timedelta(days=30))
     facts.setdefault("attestation", "questionnaire de sécurité")
@@ -167,6 +170,12 @@ def adversarial_step(entry, *, days_ago=16):
     )  # fmt: skip
 
 
+HOLDER_BASIS = {
+    "article_6": "public_task", "article_9": "9(2)(j)", "compatibility": "research",
+    "secrecy": "research_transmission", "residual_risk": "acceptable",
+}  # fmt: skip
+
+
 def offer(
     of=None,
     *,
@@ -185,7 +194,7 @@ def offer(
         "results_owner": "l'Expérimentateur", "delivery_mode": "environment", "status": "published",
         "published_at": clock.now() - timedelta(days=30), "notice_published_at": clock.now() - timedelta(days=30),
         "notice": {"who": "x"}, "dpia_reference": "AIPD-1", "dpia_validated_on": today - timedelta(days=60),
-        "holder_basis": {"article_6": "public_task", "article_9": "9(2)(j)"},
+        "holder_basis": HOLDER_BASIS, "mr_reference": "MR-004",
         "starts_on": today - timedelta(days=30), "ends_on": today + timedelta(days=335),
     }.items():  # fmt: skip
         facts.setdefault(name, value)
@@ -197,6 +206,7 @@ def offer(
             treatment=(treatments or {}).get(column.name, {}), approves_sensitive=column.name in approved,
         )  # fmt: skip
     if status == "published":
+        give_opinion(made)
         countersigned("offer.publish", f"offer:{made.pk}")
     made.status = status
     made.save()
@@ -273,6 +283,16 @@ def convention(of=None, *, organisation_=None, named=None, signed=True, trained=
     if trained:
         make_ready(made, person)
     return made
+
+
+def give_opinion(of, *, kind="dpo", is_favourable=True):
+    """An opinion on an offer, as before its publication."""
+    from consent.models import Opinion
+
+    return Opinion.objects.create(
+        offer=of, kind=kind, is_favourable=is_favourable, text="Conforme.",
+        given_by=user(organisation=of.dataset.zone.operator),
+    )  # fmt: skip
 
 
 def licence(organisation_, of, *, by, **facts):

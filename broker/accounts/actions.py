@@ -183,7 +183,8 @@ def decline(invitation: Invitation, *, by) -> Invitation:
 
 @recorded("environment.declare")
 def declare_environment(*, by, name: str, klass: str, host: str, country: str, networks: list[str], age_recipient: str,
-                        hds_certificate_until: date | None = None) -> SecureEnvironment:  # fmt: skip
+                        hds_certificate_until: date | None = None, access_countries: list[str] | None = None,
+                        host_contract: str = "") -> SecureEnvironment:  # fmt: skip
     """A member says where the organisation will process data, and to which key its files are sealed."""
     organisation = by.organisation
     describe(org=organisation, detail={"name": name, "country": country})
@@ -193,7 +194,8 @@ def declare_environment(*, by, name: str, klass: str, host: str, country: str, n
             made = SecureEnvironment.objects.create(
                 organisation=organisation, name=name, klass=klass, host=host, country=country,
                 networks=checked_networks(networks), age_recipient=checked_recipient(age_recipient),
-                hds_certificate_until=hds_certificate_until,
+                hds_certificate_until=hds_certificate_until, access_countries=access_countries or [],
+                host_contract=host_contract,
             )  # fmt: skip
     except IntegrityError as error:
         if "environment_name_once" not in str(error):

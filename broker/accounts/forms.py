@@ -158,6 +158,17 @@ class EnvironmentForm(forms.Form):
         initial="FR",
         help_text=_("Deux lettres (ISO 3166), où sont les machines."),
     )
+    access_countries = forms.CharField(
+        label=_("Pays d'où l'on s'y connecte"), initial="FR", required=False, max_length=120,
+        help_text=_("Deux lettres par pays, séparées par des virgules : FR, DE."),
+    )  # fmt: skip
+    host_contract = forms.CharField(
+        label=_("Contrat avec l'hébergeur"), required=False, max_length=200,
+        help_text=_(
+            "Référence du contrat de sous-traitance (RGPD art. 28), ou « nous hébergeons nous-mêmes » ; demandé pour "
+            "les données personnelles."
+        ),
+    )  # fmt: skip
     networks = forms.CharField(
         label=_("Réseaux"), widget=forms.Textarea(attrs={"rows": 3}),
         help_text=_("Un par ligne, ceux d'où viendront les téléchargements : 203.0.113.0/24, 2001:db8::/48."),
@@ -184,6 +195,13 @@ class EnvironmentForm(forms.Form):
         if not country.isascii() or not country.isalpha():
             raise forms.ValidationError(_("Deux lettres, par exemple FR."))
         return country
+
+    def clean_access_countries(self):
+        countries = [one.strip().upper() for one in self.cleaned_data["access_countries"].replace(" ", ",").split(",")]
+        countries = list(dict.fromkeys(one for one in countries if one))
+        if any(len(one) != 2 or not one.isascii() or not one.isalpha() for one in countries):
+            raise forms.ValidationError(_("Deux lettres par pays, par exemple FR, DE."))
+        return countries
 
     def clean_networks(self):
         lines = [line.strip() for line in self.cleaned_data["networks"].replace(",", "\n").splitlines()]

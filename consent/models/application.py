@@ -38,6 +38,7 @@ class Application(models.Model):
     basis_article_6 = models.CharField("base légale (art. 6)", max_length=30, blank=True)
     basis_article_9 = models.CharField("condition (art. 9)", max_length=30, blank=True)
     mode = models.CharField("mode", max_length=12, choices=Mode.choices, default=Mode.OBSERVE)
+    linkage = models.CharField("autres fichiers de personnes à rapprocher", max_length=300, blank=True)
     starts_on = models.DateField("premier jour")
     ends_on = models.DateField("dernier jour, inclus")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")

@@ -149,7 +149,7 @@ def approve_under_offer(row: Application, *, by, representative, second_factor_a
     decision = judge(
         offer, by=representative, organisation=row.organisation, environment=row.environment,
         purpose_kind=row.purpose_kind, purpose_code=row.purpose_code, starts_on=row.starts_on, ends_on=row.ends_on,
-        second_factor_at=second_factor_at,
+        linkage=row.linkage, second_factor_at=second_factor_at,
     )  # fmt: skip
     blocking = tuple(reason for reason in decision.refusals if reason.rule not in gate.SETTLED_LATER)
     if blocking:

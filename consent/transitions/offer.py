@@ -15,6 +15,7 @@ from broker.audit.actions import describe, recorded
 from broker.epoch.actions import raise_epoch
 from broker.errors import BadInput, WrongState
 from consent import permissions, rules, terms
+from consent.domains import HEALTH
 from consent.models import Offer, OfferColumn, Opinion, StandingMandate
 from zones.models import ColumnRole, Dataset
 
@@ -132,6 +133,15 @@ def missing_terms(offer: Offer) -> list[str]:
             missing.append(_("l'analyse d'impact et sa date de validation"))
         if not offer.holder_basis.get("article_6"):
             missing.append(_("la base légale du détenteur (art. 6)"))
+        if not offer.holder_basis.get("compatibility"):
+            missing.append(_("la compatibilité de la réutilisation"))
+        if HEALTH.intersection(offer.dataset.domains):
+            if not offer.holder_basis.get("article_9"):
+                missing.append(_("la condition du détenteur pour des données de santé (art. 9)"))
+            if not offer.holder_basis.get("secrecy"):
+                missing.append(_("ce qui permet de lever le secret professionnel"))
+            if not offer.mr_reference:
+                missing.append(_("la méthodologie de référence ou la décision de la CNIL"))
         if not offer.record_reference:
             missing.append(_("la fiche du registre des traitements"))
         if lacking := [field for field in NOTICE_FIELDS if not str(offer.notice.get(field, "")).strip()]:

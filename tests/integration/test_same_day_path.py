@@ -71,7 +71,7 @@ def draft_of(dataset, by, **facts):
         "title": "Séjours", "purposes": ["diagnosis_support_rnd"], "models_fate": "kept_with_attestation",
         "results_owner": "l'Expérimentateur", "delivery_mode": "environment", "dpia_reference": "AIPD-1",
         "dpia_validated_on": today - timedelta(days=60), "record_reference": "fiche 3",
-        "holder_basis": {"article_6": "public_task", "article_9": "9(2)(j)"},
+        "holder_basis": factories.HOLDER_BASIS, "mr_reference": "MR-004",
         "notice": dict.fromkeys(offers.NOTICE_FIELDS, "dit"), "starts_on": today,
         "ends_on": today + timedelta(days=365),
         **facts,

@@ -21,6 +21,7 @@ from tests.cases import (
     a_road_case,
     an_order,
     approved,
+    basis,
     convention,
     dataset,
     environment,
@@ -65,6 +66,10 @@ def at(moment, **ends):
 
 def measured(found, reached, pct, mode="environment"):
     return a_case(measured=gate.Measured(found, reached, pct), request=request(delivery_mode=mode))
+
+
+def purposes(*codes):
+    return convention(purpose_codes=codes)
 
 
 def trained_on(day):
@@ -122,6 +127,20 @@ EXAMPLES = {
     ),
     ("G06", "purpose commercial -> deny and route"): (a_case(request=request(purpose_kind="commercial")), NO),
     ("G06", "purpose left empty -> deny"): (a_case(request=request(purpose_kind="")), NO),
+    ("G07", "insurance_pricing on clinical -> deny"): (a_case(convention=purposes("insurance_pricing")), NO),
+    ("G07", "marketing_targeting on energy_metering -> deny"): (
+        a_case(
+            dataset=dataset(domains=("energy_metering",), domain_labels=("comptage",)),
+            request=request(purpose_code="marketing_targeting"),
+        ),
+        NO,
+    ),
+    ("G07", "diagnosis_support_rnd -> pass"): (a_case(), PASS),
+    ("G08", "purpose signed -> pass"): (a_case(), PASS),
+    ("G08", "purpose added by an amendment not yet signed -> deny"): (
+        a_case(request=request(purpose_code="care_organisation_rnd")),
+        NO,
+    ),
     ("G10", "active -> pass"): (a_case(), PASS),
     ("G11", "ends_on 2026-10-24, now 2026-10-24T21:59:59Z -> pass"): (
         at("2026-10-24T21:59:59+00:00", ends_on=date(2026, 10, 24)),
@@ -171,6 +190,27 @@ EXAMPLES = {
         PASS,
     ),
     ("G16", "new dataset of the same service, not in annex -> deny"): (a_case(dataset=dataset(id=77)), NO),
+    ("G17", "basis reviewed by DPO -> pass"): (a_case(), PASS),
+    ("G17", "dataset flagged personal, no art. 9 condition -> deny, operator alerted"): (
+        a_case(basis=basis(article_9="")),
+        NO,
+    ),
+    ("G18", "machine data, user contract on file -> pass"): (
+        a_case(basis=basis(restricted_sources=("connected_product",), sources_agreement="contrat du 3 mars 2026")),
+        PASS,
+    ),
+    ("G18", "rows from the national SNDS base -> deny, pointed to the Health Data Hub"): (
+        a_case(basis=basis(restricted_sources=("snds",), sources_agreement="peu importe")),
+        NO,
+    ),
+    ("G19", "validated 11 months ago, no change -> pass"): (
+        a_case(basis=basis(dpia_validated_on=date(2025, 12, 21))),
+        PASS,
+    ),
+    ("G19", "new column approved after the DPIA, flagged substantial -> deny"): (
+        a_case(basis=basis(substantial_on=date(2026, 10, 15))),
+        NO,
+    ),
     ("G20", "published 8 days ago -> pass"): (a_case(), PASS),
     ("G20", "standing notice of the offer 30 days old, convention page online 1 minute ago, offer unchanged -> pass"): (
         a_case(notice=notice(published_at=NOW - timedelta(minutes=1), standing_published_at=NOW - timedelta(days=30))),
@@ -234,6 +274,14 @@ EXAMPLES = {
         ),
         NO,
     ),
+    ("G25", "report_text column with no quality sample -> deny"): (
+        a_case(
+            dataset=dataset(columns=(*dataset().columns, gate.ColumnFacts("report_text", "free_text", ""))),
+            convention=convention(columns=approved(*cases.COLUMNS, "report_text")),
+            request=request(columns=(*cases.COLUMNS, "report_text")),
+        ),
+        NO,
+    ),
     ("G26", "opposition at 10:00, release built at 10:05 -> excluded"): (a_case(), OBLIGE),
     (
         "G26",
@@ -262,12 +310,33 @@ EXAMPLES = {
     ("G30", "k measured 3, reached 5 after 2 % suppression -> obligation"): (measured(3, 5, 2.0), OBLIGE),
     ("G30", "needs 9 % suppression -> deny"): (measured(3, 5, 9.0), NO),
     ("G30", "aggregate cell of 8 leaving the environment -> deny"): (measured(8, 8, 0.0, mode="output"), NO),
+    ("G32", "upload of a matching table -> deny"): (
+        a_case(convention=convention(linkage="fichier de nos clients")),
+        NO,
+    ),
+    ("G32", "weather joined on the hour in the environment -> pass"): (a_case(), PASS),
     ("G33", "clinical, delivery file_download -> deny"): (a_case(request=request(delivery_mode="file_download")), NO),
     ("G33", "known environment, unknown address -> deny"): (
         a_download(request=request(object_ref="release:1", address="198.51.100.4")),
         NO,
     ),
     ("G33", "road counts, declared laptop -> pass"): (a_road_case(), PASS),
+    ("G34", "certificate expired yesterday -> deny"): (
+        a_case(environment=environment(hds_until=date(2026, 11, 19))),
+        NO,
+    ),
+    ("G34", "energy data, no HDS -> not applicable"): (
+        a_case(
+            dataset=dataset(domains=("energy_metering",), domain_labels=("comptage",)),
+            environment=environment(hds_until=None),
+        ),
+        gate.NOT_APPLICABLE,
+    ),
+    ("G35", "engineer connecting from outside the EU to clinical data -> deny"): (
+        a_case(environment=environment(access_countries=("FR", "US"))),
+        NO,
+    ),
+    ("G36", "host declared with contract -> pass"): (a_case(), PASS),
     ("G37", "6th download of a release limited to 5 -> deny"): (
         a_download(quota=gate.QuotaFacts(0, 10, 5, 5, resumes=False)),
         NO,
@@ -275,6 +344,10 @@ EXAMPLES = {
     ("G37", "resume after 3 h -> decided again, not counted again"): (
         a_download(quota=gate.QuotaFacts(0, 10, 5, 5, resumes=True)),
         PASS,
+    ),
+    ("G38", "attestation of a former convention one day overdue -> deny everywhere"): (
+        a_road_case(overdue=(("l'attestation de CV-2026-0002", "the attestation of CV-2026-0002"),)),
+        NO,
     ),
     ("G39", "manifest missing -> deny"): (a_download(release=release(manifest={})), NO),
 }
@@ -286,6 +359,9 @@ ELSEWHERE = {
     ("G14", "switch set between two chunks -> stream stopped within stream_recheck_seconds"): (
         "tests/integration/test_gate_record.py::test_a_switch_set_between_two_chunks_stops_the_stream"
     ),
+    ("G32", "two conventions of one start-up, same patients -> pseudonyms differ"): (
+        "tests/integration/test_keys.py::test_pseudonyms_of_one_subject_differ_between_conventions"
+    ),
     ("G37", "two requests at once for the last unit -> one permitted"): (
         "tests/integration/test_gate_committed.py::test_of_two_requests_at_once_for_the_last_unit_one_is_permitted"
     ),
@@ -294,6 +370,12 @@ ELSEWHERE = {
 LATER = {
     ("G24", "diag_1 = 042 (HIV) not approved -> cell blanked, receipt counts the cells"): "values of coded columns",
     ("G27", "consent withdrawn during feed -> subject leaves within one lease"): "live feeds",
+    ("G25", "DICOM with cleaned headers and signed sample -> pass"): "scrubbing of images",
+    ("G25", "video with unblurred faces in sample -> deny"): "scrubbing of images",
+    ("G32", "named linkage authorisation in force -> pass"): "linkage authorisations",
+    ("G35", "mobility data, adequacy decision, DPO approval -> pass"): "transfer safeguards",
+    ("G36", "user employed by an undeclared contractor -> deny"): "the employer of each named person",
+    ("G38", "progress report 31 days late -> new release denied, running feed kept"): "progress reports",
     ("G29", "override below the floor -> deny"): "operators' overrides of a profile",
     ("G39", "two conventions, same recipe -> different watermarks"): "watermarks",
 }
@@ -637,6 +719,7 @@ def test_a_simulation_before_the_key_exists_carries_the_profile():
 # ------------------------------------------------------------------------------------------------ messages
 
 GROUNDS = {rule: case for (rule, _), (case, effect) in EXAMPLES.items() if effect == NO}
+GROUNDS["G36"] = a_case(environment=environment(host_contract=""))
 GROUNDS["G10"] = a_case(convention=convention(status="suspended"))
 GROUNDS |= {rule: case for (rule, _), (case, effect) in EXAMPLES.items() if effect == OBLIGE and rule not in GROUNDS}
 WORN = ("information indisponible", "à préciser", "à mesurer", "prochain essai", "à venir")
@@ -728,3 +811,36 @@ def test_no_nonsense_in_a_case_breaks_the_gate_open(name, nonsense, download):
     decision = gate.evaluate(replace(case, **{name: nonsense}), RULES)
 
     assert decision.effect in (gate.DENY, gate.PERMIT, gate.PERMIT_WITH_OBLIGATIONS)
+
+
+def test_no_purpose_that_a_form_offers_is_prohibited():
+    from consent.words import PURPOSES
+
+    everywhere = gate.prohibited_purposes(gate.HEALTH | gate.SECURE_ONLY)
+
+    assert not everywhere & set(PURPOSES)
+
+
+@pytest.mark.parametrize("silent", ["basis", "overdue"])
+def test_what_nobody_told_is_indeterminate(silent):
+    decision = gate.evaluate(a_case(**{silent: None}), RULES)
+
+    assert gate.INDETERMINATE in [effect for _rule, effect in decision.verdicts]
+    assert not decision.is_permit
+
+
+def test_a_country_that_is_not_declared_is_unknown_not_abroad():
+    assert verdict(a_case(environment=environment(access_countries=())), "G35") == UNKNOWN
+    assert verdict(a_case(environment=environment(country="")), "G35") == UNKNOWN
+
+
+def test_a_host_without_a_contract_is_named():
+    told = reason(a_case(environment=environment(host_contract="")), "G36")
+
+    assert "le contrat avec l'hébergeur Hébergeur certifié" in told.message
+
+
+def test_a_machine_that_nobody_ordered_is_refused_by_g01_alone():
+    case = a_machine_download(order=None, person=None)
+
+    assert [r.rule for r in gate.evaluate(case, RULES).refusals] == ["G01"]

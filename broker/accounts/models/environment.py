@@ -32,6 +32,10 @@ class SecureEnvironment(models.Model):
     klass = models.CharField("classe", max_length=20, choices=Klass.choices)
     host = models.CharField("hébergeur", max_length=200)
     country = models.CharField("pays", max_length=2, default="FR")
+    access_countries = ArrayField(
+        models.CharField(max_length=2), verbose_name="pays d'où l'on s'y connecte", default=list
+    )
+    host_contract = models.CharField("contrat de sous-traitance avec l'hébergeur", max_length=200, blank=True)
     networks = ArrayField(models.CharField(max_length=43), verbose_name="réseaux", default=list)
     age_recipient = models.CharField("clé publique age", max_length=80)
     hds_certificate_until = models.DateField("certificat HDS valable jusqu'au", null=True, blank=True)

@@ -161,7 +161,7 @@ def declare_environment(who: str, *, name: str, kept_as: str = "", klass: str = 
         answer = founder.submit(
             "/environnements/nouveau/", name=name, klass=klass, host="Hébergeur de santé certifié", country="FR",
             networks=NETWORKS, age_recipient=str(identity.to_public()), hds_certificate_until=paper_day(900),
-            attest=True,
+            host_contract="contrat d'hébergement du 5 janvier 2026", attest=True,
         )  # fmt: skip
         story.memory["environment" + kept_as] = int(urlsplit(str(answer.url)).path.strip("/").split("/")[-1])
 
