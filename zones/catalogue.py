@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.db.models import BooleanField, Count, Exists, ExpressionWrapper, Q, QuerySet, Value
+from django.db.models import BooleanField, Count, Exists, ExpressionWrapper, Func, Q, QuerySet, TextField, Value
+from django.db.models.functions import Collate
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _l
 
@@ -72,7 +73,7 @@ class Asked:
         """Whether datasets of `group` pass every filter, the one named `but` aside."""
         return (
             (but == "domain" or not self.domain or self.domain in group["domains"])
-            and (but == "kind" or not self.kind or self.kind == group["zone__kind"])
+            and (but == "kind" or not self.kind or self.kind == group["kind"])
             and (but == "personal" or not self.personal or (self.personal == "yes") == group["is_personal"])
             and (but == "access" or not self.access or self.access == group["access"])
         )
@@ -128,15 +129,22 @@ class Facets:
 
 def facets(asked: Asked) -> Facets:
     """One query: the datasets that hold the words, grouped by what the filters read; the rest is addition."""
+    # Collated as bytes: ten thousand texts sorted by the rules of a language cost ten times as much.
+    said = Func("domains", Value(" "), function="array_to_string", output_field=TextField())
     groups = (
         with_offers(_with_words(asked.q))
-        .annotate(elsewhere=ExpressionWrapper(~Q(open_url=""), output_field=BooleanField()))
+        .annotate(
+            elsewhere=ExpressionWrapper(~Q(open_url=""), output_field=BooleanField()),
+            said=Collate(said, "C"),
+            kind=Collate("zone__kind", "C"),
+        )
         .order_by()
-        .values("domains", "zone__kind", "is_personal", "elsewhere", "offered", "offered_today")
+        .values("said", "kind", "is_personal", "elsewhere", "offered", "offered_today")
         .annotate(n=Count("pk"))
     )
     total, counts = 0, {name: Counter() for name in ("domain", "kind", "personal", "access")}
     for group in groups:
+        group["domains"] = group["said"].split()
         group["access"] = (
             "open" if group["elsewhere"] else ("today" if group["offered_today"] else "notice")
             if group["offered"] else "none"
@@ -150,7 +158,7 @@ def facets(asked: Asked) -> Facets:
 
 def _values(group: dict[str, Any]) -> dict[str, Iterable[str]]:
     return {
-        "domain": group["domains"], "kind": [group["zone__kind"]],
+        "domain": group["domains"], "kind": [group["kind"]],
         "personal": ["yes" if group["is_personal"] else "no"], "access": [group["access"]],
     }  # fmt: skip
 
