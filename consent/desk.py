@@ -5,9 +5,10 @@ Bounded: at most `MOST` of each kind, the oldest first; a fixed number of querie
 
 from datetime import UTC, datetime
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Count, Exists, Min, OuterRef, Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from broker.accounts import grants
 from broker.accounts.desk import Task
@@ -17,6 +18,7 @@ from consent.models import (
     CommercialLicence,
     Convention,
     NamedPerson,
+    ObjectionRequest,
     Offer,
     Opinion,
     RegistryEntry,
@@ -38,6 +40,7 @@ def waiting_for(user) -> list[Task]:
         *_conventions(user, represented),
         *_persons(roles["operate"]),
         *desk_of_ends.waiting_for(user, roles, represented),
+        *_objections(roles["operate"] | roles["steward"] | roles["advise"]),
         *_readiness(user),
         *_licences(user, roles["operate"], represented),
     ]
@@ -195,6 +198,26 @@ def _conventions(user, represented) -> list[Task]:
                 )
             )  # fmt: skip
     return tasks
+
+
+def _objections(zones) -> list[Task]:
+    """Objections said on the public page, whose author the operator has yet to identify; one task a zone."""
+    waiting = (
+        ObjectionRequest.objects.filter(zone__in=zones, status=ObjectionRequest.Status.WAITING)
+        .values("zone__slug", "zone__name")
+        .annotate(since=Min("received_at"), n=Count("pk"))
+        .order_by("since")[:MOST]
+    )
+    return [
+        Task(
+            ngettext(
+                "%(n)d opposition à vérifier, %(zone)s", "%(n)d oppositions à vérifier, %(zone)s", one["n"]
+            ) % {"n": one["n"], "zone": one["zone__name"]},
+            one["since"],
+            reverse("objection-list", args=[one["zone__slug"]]),
+        )
+        for one in waiting
+    ]  # fmt: skip
 
 
 def _persons(zones) -> list[Task]:

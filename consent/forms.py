@@ -537,3 +537,58 @@ class OppositionForm(forms.Form):
             self.data = {**dict(self.data.items()), "local_id": ""}
         said.pop("identity_checked", None)
         return said
+
+
+class PublicObjectionForm(forms.Form):
+    """What an inhabitant says on the public page. A page that failed never shows the identifier again."""
+
+    dataset = forms.ModelChoiceField(
+        Dataset.objects.none(), label=_("Ce que vous refusez"), required=False,
+        empty_label=_("Toute réutilisation de mes données par ce lieu"),
+    )  # fmt: skip
+    local_id = forms.CharField(
+        label=_("Le numéro par lequel ce lieu vous connaît"),
+        max_length=120,
+        widget=forms.TextInput({"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}),
+    )
+    speaks = forms.ChoiceField(label=_("Vous parlez"), choices=(), widget=forms.RadioSelect)
+    contact = forms.CharField(
+        label=_("De quoi vous reconnaître à l'accueil (facultatif)"),
+        max_length=80,
+        required=False,
+        help_text=_("Par exemple la date et l'heure d'un rendez-vous. N'écrivez ni votre nom ni votre numéro."),
+    )
+
+    def __init__(self, *args, zone, **facts):
+        super().__init__(*args, **facts)
+        from consent.models import ObjectionRequest
+
+        chosen, speaks = self.fields["dataset"], self.fields["speaks"]
+        assert isinstance(chosen, forms.ModelChoiceField) and isinstance(speaks, forms.ChoiceField)  # noqa: S101
+        held = Dataset.objects.filter(zone=zone, is_personal=True, status=Dataset.Status.PUBLISHED)
+        chosen.queryset = held.order_by("title")
+        speaks.choices = ObjectionRequest.Speaks.choices
+        speaks.initial = ObjectionRequest.Speaks.SELF
+
+    def clean(self):
+        said = super().clean() or {}
+        if self.errors:
+            self.data = {**dict(self.data.items()), "local_id": ""}
+        return said
+
+
+class DismissForm(forms.Form):
+    reason = forms.CharField(
+        label=_("Motif, lu par la personne avec son récépissé"), max_length=300,
+        widget=forms.TextInput({"autocomplete": "off"}),
+    )  # fmt: skip
+
+
+class UndoForm(forms.Form):
+    receipt = forms.CharField(
+        label=_("Numéro de récépissé"), max_length=26, widget=forms.TextInput({"autocomplete": "off"})
+    )
+    identity_checked = forms.BooleanField(
+        label=_("J'ai vérifié l'identité de la personne, ou de qui la représente"),
+        error_messages={"required": _("Vérifiez d'abord l'identité : sans cela, rien ne change.")},
+    )

@@ -15,11 +15,12 @@ from django.views.decorators.debug import sensitive_variables
 
 from broker import clock
 from broker.audit.actions import describe, recorded
+from broker.audit.actor import Actor
 from broker.epoch.actions import raise_epoch
-from broker.errors import BadInput
+from broker.errors import BadInput, WrongState
 from broker.keys.store import WORKER
 from consent import intake, permissions
-from consent.models import Opposition, SealedRequest
+from consent.models import ObjectionRequest, Opposition, SealedRequest
 from zones.models import Dataset, Zone
 
 
@@ -102,13 +103,100 @@ def sealed_requests(zone):
     return SealedRequest.objects.filter(zone=zone).order_by("created_at")
 
 
+@recorded("opposition.withdraw")
+def withdraw(zone: Zone, *, by, receipt: str) -> Opposition:
+    """Undo: the person changes their mind and gives their receipt. From now on their rows may leave again.
+
+    Raises NotAllowed, BadInput when no objection in force bears this number here."""
+    number = receipt.strip().upper()
+    describe(obj=("opposition", number), zone=zone.reference, org=zone.operator)
+    permissions.require_intake(by, zone)
+    row = Opposition.objects.select_for_update(of=("self",)).filter(zone=zone, receipt=number, withdrawn_at=None)
+    opposition = row.first()
+    if opposition is None:
+        raise BadInput(_("Aucune opposition en vigueur ne porte ce numéro ici : relisez le récépissé de la personne."))
+    opposition.withdrawn_at = clock.now()
+    opposition.save(update_fields=["withdrawn_at"])
+    raise_epoch(("zone", str(zone.pk)))
+    return opposition
+
+
+# ------------------------------------------------------------------------------------------------ without an account
+
+ANYBODY = Actor("service:public", kind="service", auth="none")
+R = ObjectionRequest.Status
+IDENTITY_WITHIN = timedelta(hours=72)  # from the identity established to the effect, at most; here it is at once
+
+
+@sensitive_variables("local_id")
+def request(zone: Zone, *, local_id: str, dataset: Dataset | None, speaks: str, contact: str) -> ObjectionRequest:
+    """A "no" said on the public page: sealed, with its receipt at once; the operator then establishes who spoke."""
+    sealed = intake.sealed_id(zone, local_id)
+    return _request(zone, by=ANYBODY, sealed=sealed, dataset=dataset, speaks=speaks, contact=contact.strip())
+
+
+@recorded("opposition.request")
+def _request(zone: Zone, *, by, sealed: bytes, dataset, speaks: str, contact: str) -> ObjectionRequest:
+    receipt = intake.new_receipt()
+    describe(
+        obj=("opposition", receipt), zone=zone.reference, org=zone.operator,
+        detail={"dataset": dataset.slug if dataset else "", "speaks": speaks},
+    )  # fmt: skip
+    if dataset is not None and dataset.zone_id != zone.pk:
+        raise BadInput(_("Choisissez un jeu de données de cette zone."))
+    return ObjectionRequest.objects.create(
+        zone=zone, receipt=receipt, sealed=sealed, dataset=dataset, speaks=speaks, contact=contact
+    )
+
+
+@recorded("opposition.confirm")
+def confirm(asked: ObjectionRequest, *, by) -> SealedRequest:
+    """The operator has established who spoke: the objection is in force as soon as the worker has opened it."""
+    row = _decide(asked, by=by, status=R.CONFIRMED)
+    sealed, row.sealed, row.contact = bytes(row.sealed), b"", ""
+    row.save()
+    scope = Opposition.Scope.DATASET if row.dataset_id else Opposition.Scope.EVERYTHING
+    return intake.hand_over(
+        row.zone, by=by, kind=SealedRequest.Kind.OPPOSITION, receipt=row.receipt, sealed=sealed,
+        facts={"scope": scope.value, "dataset": row.dataset_id},
+    )  # fmt: skip
+
+
+@recorded("opposition.dismiss")
+def dismiss(asked: ObjectionRequest, *, by, reason: str) -> ObjectionRequest:
+    """Nobody could establish who spoke, or it was sent twice. What was sealed is erased."""
+    row = _decide(asked, by=by, status=R.DISMISSED)
+    if not reason.strip():
+        raise BadInput(_("Dites pourquoi cette demande est écartée : la personne le lira avec son récépissé."))
+    row.reason, row.sealed, row.contact = reason.strip()[:300], b"", ""
+    row.save()
+    return row
+
+
+def _decide(asked: ObjectionRequest, *, by, status) -> ObjectionRequest:
+    row = ObjectionRequest.objects.select_for_update(of=("self",)).select_related("zone__operator").get(pk=asked.pk)
+    describe(obj=("opposition", row.receipt), zone=row.zone.reference, org=row.zone.operator)
+    permissions.require_intake(by, row.zone)
+    if row.status != R.WAITING:
+        raise WrongState(_("Un collègue a déjà décidé de cette demande."))
+    row.status, row.decided_by, row.decided_at = status, by, clock.now()
+    return row
+
+
 @transaction.atomic
 def state_of(zone: Zone, receipt: str) -> tuple[str, datetime | None]:
-    """("waiting", since), ("in_force", since) or ("unknown", None), read at one moment."""
+    """(state, since), read at one moment: "identity" while the operator establishes who spoke, "waiting" for the
+    worker, "in_force", "already" when an earlier one covers the same thing, "withdrawn", "dismissed", "unknown"."""
     opposition = Opposition.objects.filter(zone=zone, receipt=receipt).first()
+    if opposition is not None and opposition.withdrawn_at is not None:
+        return "withdrawn", opposition.withdrawn_at
     if opposition is not None:
         return "in_force", opposition.effective_at
     request = SealedRequest.objects.filter(zone=zone, receipt=receipt).first()
     if request is not None:
         return "waiting", request.created_at
+    asked = ObjectionRequest.objects.filter(zone=zone, receipt=receipt).first()
+    if asked is not None:
+        known = {R.WAITING: ("identity", asked.received_at), R.DISMISSED: ("dismissed", asked.decided_at)}
+        return known.get(R(asked.status), ("already", asked.decided_at))
     return "unknown", None

@@ -433,6 +433,41 @@ def check_manifest(report: Report, inputs: Inputs, counts: dict) -> None:
         )
 
 
+# The releases of the story, and whose identity opens each: the first one, the second start-up's, the rebuilt first.
+OTHERS = (("", ""), ("_cardelia", "_cardelia"), ("_rebuilt", ""))
+
+
+def inputs_of(report: Report, given: dict, suffix: str, path, whose: str) -> Inputs:
+    """What the story left of one release, opened with its recipient's identity."""
+    parts = given[f"release_inputs{suffix}"]
+    keys = json.loads(path(parts["keys"]).read_text())
+    sealed = path(given[f"release_file{suffix}"]).read_bytes()
+    manifest = json.loads(path(given[f"release_manifest{suffix}"]).read_text())
+    report.check(
+        "le fichier remis a l'empreinte du manifeste", hashlib.sha256(sealed).hexdigest() == manifest["sha256"]
+    )
+    identity = next(
+        line
+        for line in path(given[f"recipient_identity{whose}"]).read_text().splitlines()
+        if line.startswith("AGE-SECRET-KEY-")
+    )
+    return Inputs(
+        source=path(parts["source"]),
+        recipe=json.loads(path(parts["recipe"]).read_text()),
+        pseudonym_key=keys["pseudonym_key"],
+        token_key=keys["token_key"],
+        opposed=json.loads(path(parts["opposed"]).read_text()),
+        clear=open_sealed(sealed, identity.strip()),
+        manifest=manifest,
+        consented=json.loads(path(parts["consented"]).read_text()) if "consented" in parts else [],
+    )
+
+
+def pseudonyms_of(inputs: Inputs) -> set[str]:
+    names, table = read_output(inputs.clear, inputs.recipe["output"]["format"])
+    return {line[names.index("pseudonym")] for line in table}
+
+
 def main(argv: list[str]) -> int:
     if len(argv) != 2:
         print(__doc__)
@@ -443,30 +478,23 @@ def main(argv: list[str]) -> int:
     def path(name: str) -> Path:
         return ROOT / name
 
-    parts = given["release_inputs"]
-    keys = json.loads(path(parts["keys"]).read_text())
-    sealed = path(given["release_file"]).read_bytes()
-    manifest = json.loads(path(given["release_manifest"]).read_text())
-    report = Report()
-    report.check(
-        "le fichier remis a l'empreinte du manifeste", hashlib.sha256(sealed).hexdigest() == manifest["sha256"]
-    )
-    identity = next(
-        line
-        for line in path(given["recipient_identity"]).read_text().splitlines()
-        if line.startswith("AGE-SECRET-KEY-")
-    )
-    inputs = Inputs(
-        source=path(parts["source"]),
-        recipe=json.loads(path(parts["recipe"]).read_text()),
-        pseudonym_key=keys["pseudonym_key"],
-        token_key=keys["token_key"],
-        opposed=json.loads(path(parts["opposed"]).read_text()),
-        clear=open_sealed(sealed, identity.strip()),
-        manifest=manifest,
-        consented=json.loads(path(parts["consented"]).read_text()) if "consented" in parts else [],
-    )
-    report.lines += recompute(inputs).lines
+    report, releases = Report(), {}
+    for suffix, identity in OTHERS:
+        if f"release_inputs{suffix}" in given and f"release_file{suffix}" in given:
+            releases[suffix] = inputs_of(report, given, suffix, path, identity)
+    for suffix, inputs in releases.items():
+        told_of = suffix.removeprefix("_")
+        report.lines += [
+            (holds, (f"{told_of} : " if told_of else "") + words) for holds, words in recompute(inputs).lines
+        ]
+    inside = {suffix: pseudonyms_of(inputs) for suffix, inputs in releases.items()}
+    if "_cardelia" in inside:
+        report.check("aucun pseudonyme commun à deux conventions", not inside[""] & inside["_cardelia"])
+    if "_rebuilt" in inside:
+        lost = set(releases["_rebuilt"].opposed) - set(releases[""].opposed)
+        report.check("la remise refaite tient compte d'oppositions de plus", bool(lost), f"{len(lost)} de plus")
+        report.check("elle n'ajoute personne", inside["_rebuilt"] <= inside[""])
+    manifest = releases[""].manifest
     told = summary["release"]
     for name, value in (
         ("rows_in", manifest["rows"]["in"]),

@@ -5,15 +5,53 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from broker import clock
+from broker.accounts import grants
 from broker.accounts.desk import Task
-from broker.releases.models import Delivery, Release
+from broker.releases.models import Delivery, Release, WithdrawalOrder
 from consent.models import Convention, NamedPerson
 
 LIMIT = 50  # tasks of one kind
 
 
 def waiting_for(user) -> list[Task]:
-    return [*_conventions_without_data(user), *_releases(user)]
+    return [*_withdrawals(user), *_conventions_without_data(user), *_releases(user)]
+
+
+def _withdrawals(user) -> list[Task]:
+    """Orders to carry out: the recipient's own turn; the operator sees those that are late."""
+    orders = WithdrawalOrder.objects.filter(attested_at=None).select_related("convention__organisation")
+    mine = orders.filter(convention__organisation__in=user.organisation_ids)
+    zones = grants.held(user, "zones.operate")
+    late = orders.filter(convention__zone__in=zones, due_on__lt=clock.today())
+    return (
+        [
+            *(
+                Task(
+                    _("Retirer une personne de vos copies (%(ref)s), au plus tard le %(day)s")
+                    % {"ref": order.convention.ref, "day": order.due_on.strftime("%d/%m/%Y")},
+                    order.issued_at,
+                    reverse("withdrawal-detail", args=[order.pk]),
+                )
+                for order in mine.order_by("due_on", "pk")[:LIMIT]
+            ),
+            *(
+                Task(
+                    _("Retrait en retard depuis le %(day)s : %(name)s (%(ref)s)")
+                    % {
+                        "day": order.due_on.strftime("%d/%m/%Y"),
+                        "name": order.convention.organisation,
+                        "ref": order.convention.ref,
+                    },
+                    order.issued_at,
+                    reverse("withdrawal-detail", args=[order.pk]),
+                    turn=str(order.convention.organisation),
+                )
+                for order in late.order_by("due_on", "pk")[:LIMIT]
+            ),
+        ]
+        if user.organisation_ids or zones
+        else []
+    )
 
 
 def _conventions_without_data(user) -> list[Task]:

@@ -18,10 +18,10 @@ from broker.accounts.models import Role
 from broker.audit.actions import describe, recorded
 from broker.errors import BadInput, NotAllowed, WrongState
 from broker.keys import subject
-from broker.keys.models import DataKey
 from broker.keys.store import WORKER, KeyStore
 from broker.releases import matching
 from broker.releases.models import Inquiry, Release, TraceEntry
+from consent import intake
 from consent.models import Convention
 from zones.models import DatasetVersion, Zone
 
@@ -38,11 +38,8 @@ def may_trace(user, zone: Zone) -> bool:
 
 
 def may_look_for_leaks(user, zone: Zone) -> bool:
-    """The operator, its DPO, an auditor."""
-    return (
-        any(grants.may(user, f"zones.{role}", zone) for role in ("operate", "advise", "audit"))
-        or user.holds(Role.AUDITOR)
-    )  # fmt: skip
+    """Whoever may trace a person, and auditors."""
+    return may_trace(user, zone) or grants.may(user, "zones.audit", zone) or user.holds(Role.AUDITOR)
 
 
 def visible(user):
@@ -53,9 +50,9 @@ def visible(user):
 def trace(zone: Zone, *, by, local_id: str) -> Inquiry:
     """Ask where the data of the person known here as `local_id` went."""
     text = local_id.strip()
-    if not text or len(text) > 120:
+    if not text or len(text) > intake.LONGEST_ID:
         raise BadInput(_("Indiquez le numéro par lequel votre établissement connaît cette personne."))
-    return _ask(zone, kind=K.SUBJECT, sealed=_sealed(zone, text), by=by)
+    return _ask(zone, kind=K.SUBJECT, sealed=intake.sealed(zone, text.encode()), by=by)
 
 
 def look_for_leak(zone: Zone, *, by, text: str) -> Inquiry:
@@ -65,15 +62,7 @@ def look_for_leak(zone: Zone, *, by, text: str) -> Inquiry:
         raise BadInput(_("Aucun pseudonyme dans ce texte : collez des lignes entières, avec leur première colonne."))
     if len(lines) > LINES:
         raise BadInput(_("Cent lignes suffisent à trouver une origine : n'en collez pas davantage."))
-    return _ask(zone, kind=K.LEAK, sealed=_sealed(zone, "\n".join(lines)), by=by)
-
-
-@sensitive_variables("text")
-def _sealed(zone: Zone, text: str) -> bytes:
-    key = DataKey.objects.filter(purpose=DataKey.Purpose.SOURCE, ref=f"zone:{zone.pk}", destroyed_at=None).first()
-    if key is None:
-        raise WrongState(_("La clé de la zone est en cours de création : réessayez dans une minute."))
-    return pyrage.encrypt(text.encode(), [pyrage.x25519.Recipient.from_str(key.public)])
+    return _ask(zone, kind=K.LEAK, sealed=intake.sealed(zone, "\n".join(lines).encode()), by=by)
 
 
 @recorded("trace.ask")

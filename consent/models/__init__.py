@@ -4,7 +4,7 @@ from .decision import Effect, GateDecision, QuotaUse
 from .licence import CommercialLicence
 from .life import AdversarialStep, ConventionAct, DeletionAttestation
 from .offer import DeliveryMode, ModelsFate, Offer, OfferColumn, Opinion, StandingMandate
-from .opposition import Opposition, SealedRequest
+from .opposition import ObjectionRequest, Opposition, SealedRequest
 from .registry import Accreditation, DirectoryCompany, RegistryEntry
 from .subject_consent import Consent, ConsentImport, ConsentWithdrawal, Recipients
 from .training import Training, Undertaking
@@ -27,6 +27,7 @@ __all__ = [
     "GateDecision",
     "ModelsFate",
     "NamedPerson",
+    "ObjectionRequest",
     "Offer",
     "OfferColumn",
     "Opinion",

@@ -56,3 +56,47 @@ class SealedRequest(models.Model):
     facts = models.JSONField(default=dict)
     recorded_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=clock.now)
+
+
+class ObjectionRequest(models.Model):
+    """A "no" said on the public page, without an account: sealed at once, in force once the operator knows who spoke.
+
+    The operator sees the receipt and the reference the person gave, never the identifier. What was sealed and the
+    reference are erased with the decision."""
+
+    class Status(models.TextChoices):
+        WAITING = "waiting", _("identité à vérifier")
+        CONFIRMED = "confirmed", _("confirmée")
+        DISMISSED = "dismissed", _("écartée")
+
+    class Speaks(models.TextChoices):
+        SELF = "self", _("pour moi")
+        PARENT = "parent", _("pour mon enfant, ou une personne que je représente")
+        CARER = "carer", _("pour un proche que j'accompagne")
+
+    zone = models.ForeignKey(Zone, models.PROTECT, related_name="objection_requests")
+    receipt = models.CharField("numéro de récépissé", max_length=26, unique=True)
+    sealed = models.BinaryField(default=bytes)
+    dataset = models.ForeignKey("zones.Dataset", models.PROTECT, null=True, blank=True, related_name="+")
+    speaks = models.CharField(max_length=8, choices=Speaks.choices, default=Speaks.SELF)
+    contact = models.CharField(max_length=80, blank=True)
+    status = models.CharField("état", max_length=10, choices=Status.choices, default=Status.WAITING)
+    received_at = models.DateTimeField(default=clock.now)
+    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+")
+    decided_at = models.DateTimeField(null=True, blank=True)
+    reason = models.CharField("motif", max_length=300, blank=True)
+
+    class Meta:
+        ordering = ["received_at"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status="waiting", decided_at=None, decided_by=None)
+                | (
+                    ~Q(status="waiting") & Q(sealed=b"", contact="", decided_at__isnull=False, decided_by__isnull=False)
+                ),
+                name="objection_decided_forgets",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="dismissed") | ~Q(reason=""), name="objection_dismissed_says_why"
+            ),
+        ]

@@ -101,6 +101,10 @@ def processes(demo: Demo, cluster: Cluster) -> dict[str, tuple[list[str], dict[s
                 "warning", "--worker-tmp-dir", str(demo.var), "--no-control-socket"]  # fmt: skip
     manage = [python, "manage.py"]
     worker = [*manage, "procrastinate", "worker", "--concurrency"]
+    keyed = demo.environment(
+        cluster.url("terrain_app", DATABASE), TERRAIN_KEY_STORE=str(demo.var / "keys"),
+        TERRAIN_SEAL_KEY=str(seal.identity(demo.var / "seal.pem")),
+    )  # fmt: skip
     return {
         "postgres": ([python, "-m", "deploy.postgres", str(demo.var), "--watch"], app),
         "web": (
@@ -113,11 +117,9 @@ def processes(demo: Demo, cluster: Cluster) -> dict[str, tuple[list[str], dict[s
              "broker.releases.delivery:application"],
             app,
         ),
-        "worker": (
-            [*worker, "1", "--queues", "builds,keys,subjects", "--name", "worker"],
-            demo.environment(cluster.url("terrain_app", DATABASE), TERRAIN_KEY_STORE=str(demo.var / "keys"),
-                             TERRAIN_SEAL_KEY=str(seal.identity(demo.var / "seal.pem"))),
-        ),
+        "worker": ([*worker, "1", "--queues", "builds", "--name", "worker"], keyed),
+        # What concerns persons, and keys: never behind a build, which may last.
+        "subjects": ([*worker, "2", "--queues", "subjects,keys", "--name", "subjects"], keyed),
         "jobs": ([*worker, "2", "--queues", "mail,clock", "--name", "jobs"], app),
         "sequencer": ([*manage, "sequencer"], demo.environment(cluster.url("terrain_seq", DATABASE))),
         "signer": ([*manage, "signer"], demo.environment(cluster.url("terrain_auditor", DATABASE))),

@@ -16,7 +16,7 @@ from broker.errors import BadInput, NotAllowed, WrongState
 from broker.keys import subject
 from broker.keys.store import KeyStore
 from consent import facts, oppositions
-from consent.models import Opposition, SealedRequest
+from consent.models import ObjectionRequest, Opposition, SealedRequest
 from consent.tasks import record_sealed_request
 from tests import factories
 from tests.actors import signed_in
@@ -242,3 +242,84 @@ def test_another_zone_s_key_does_not_open_a_request(zone, steward, store):
 
     with pytest.raises(pyrage.DecryptError):
         pyrage.decrypt(bytes(request.sealed), [stranger])
+
+
+# On the public page, without an account
+
+
+def said_no(zone, browser, **facts):
+    address = reverse("objection-create", args=[zone.slug])
+    return browser.post(address, {"local_id": SECRET_NUMBER, "speaks": "self", "contact": "guichet 3", **facts})
+
+
+def test_an_inhabitant_says_no_without_an_account_and_the_operator_confirms(zone, steward, store, client, caplog):
+    caplog.set_level(logging.DEBUG)
+    dataset = factories.dataset(zone)
+
+    answer = said_no(zone, client)
+    receipt = answer["Location"].partition("recepisse=")[2]
+    page = client.get(answer["Location"]).content.decode()
+
+    # a receipt at once, nothing in force, the number nowhere
+    assert receipt in page and 'data-state="identity"' in page
+    assert oppositions.tokens_in_force(zone, dataset, clock.now()) == []
+    hexadecimal = SECRET_NUMBER.encode().hex()
+    assert [t for t, row in everything_written() if SECRET_NUMBER in row or hexadecimal in row] == []
+    assert SECRET_NUMBER not in caplog.text
+
+    desk = signed_in(steward)
+    listed = desk.get(reverse("objection-list", args=[zone.slug])).content.decode()
+    assert receipt in listed and "guichet 3" in listed and SECRET_NUMBER not in listed
+    desk.post(reverse("objection-list", args=[zone.slug]), {"confirm": receipt})
+    record_sealed_request(SealedRequest.objects.get().pk)
+
+    # the very token that the desk's own form would have made
+    expected = subject.token(store.open("token", f"zone:{zone.pk}"), SECRET_NUMBER)
+    assert oppositions.tokens_in_force(zone, dataset, clock.now()) == [expected]
+    assert 'data-state="in_force"' in client.get(answer["Location"]).content.decode()
+    asked = ObjectionRequest.objects.get()
+    assert bytes(asked.sealed) == b"" and asked.contact == ""
+
+
+def test_a_dismissed_objection_says_why_to_who_holds_the_receipt(zone, steward, client):
+    answer = said_no(zone, client)
+    receipt = answer["Location"].partition("recepisse=")[2]
+    desk, address = signed_in(steward), reverse("objection-list", args=[zone.slug])
+
+    assert desk.post(address, {"dismiss": receipt, "reason": " "}).status_code == 422
+    desk.post(address, {"dismiss": receipt, "reason": "Personne ne s'est présenté."})
+
+    assert "Personne ne s&#x27;est présenté." in client.get(answer["Location"]).content.decode()
+    with pytest.raises(WrongState):
+        oppositions.confirm(ObjectionRequest.objects.get(), by=steward)
+    assert not SealedRequest.objects.exists()
+
+
+def test_one_address_does_not_flood_a_zone(zone, client):
+    statuses = [said_no(zone, client).status_code for _time in range(11)]
+
+    assert statuses == [302] * 10 + [409]
+
+
+def test_a_person_who_changes_their_mind_gives_their_receipt_at_the_desk(zone, steward):
+    dataset = factories.dataset(zone)
+    request = taken(zone, steward)
+    before = epoch_of([("zone", str(zone.pk))])
+    address = reverse("opposition-undo", args=[zone.slug])
+
+    wrong = signed_in(steward).post(address, {"receipt": "0" * 26, "identity_checked": "on"})
+    done = signed_in(steward).post(address, {"receipt": request.receipt.lower(), "identity_checked": "on"})
+
+    assert wrong.status_code == 422 and done.status_code == 302
+    assert oppositions.tokens_in_force(zone, dataset, clock.now()) == []
+    assert oppositions.state_of(zone, request.receipt)[0] == "withdrawn"
+    assert epoch_of([("zone", str(zone.pk))]) > before
+
+
+def test_the_database_keeps_nothing_of_a_decided_objection(zone, steward):
+    asked = oppositions.request(zone, local_id=SECRET_NUMBER, dataset=None, speaks="self", contact="x")
+
+    with pytest.raises(DatabaseError, match="objection_decided_forgets"), transaction.atomic():
+        ObjectionRequest.objects.filter(pk=asked.pk).update(
+            status="confirmed", decided_at=clock.now(), decided_by=steward
+        )

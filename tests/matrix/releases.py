@@ -22,8 +22,12 @@ ROUTES = {
     "POST withdrawal-detail": only(404, **{**dict.fromkeys(SEEN, 403), "representative": 422}),
     "trace-create": only(403, **{**dict.fromkeys(SEEN, 403), "operator": 200, "steward": 200, "dpo": 200}),
     "POST trace-create": only(403, **{**dict.fromkeys(SEEN, 403), "operator": 422, "steward": 422, "dpo": 422}),
-    "leak-create": only(403, **{**dict.fromkeys(SEEN, 403), "operator": 200, "dpo": 200, "auditor": 200}),
-    "POST leak-create": only(403, **{**dict.fromkeys(SEEN, 403), "operator": 422, "dpo": 422, "auditor": 422}),
+    "leak-create": only(
+        403, **{**dict.fromkeys(SEEN, 403), "operator": 200, "steward": 200, "dpo": 200, "auditor": 200}
+    ),
+    "POST leak-create": only(
+        403, **{**dict.fromkeys(SEEN, 403), "operator": 422, "steward": 422, "dpo": 422, "auditor": 422}
+    ),
     "inquiry-detail": only(404, operator=200),
     "POST release-order": only(404, **{**dict.fromkeys(SEEN, 403), "named": 302}),
 }

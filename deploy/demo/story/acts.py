@@ -2,6 +2,8 @@
 up, sign, ask for a release. Every function gives the `run` of a step; `who` is a key of the cast."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -16,6 +18,7 @@ from deploy.demo.story import Page, Step, StepFailed, Story
 
 Run = Callable[[Story], object]
 
+ROOT = Path(__file__).resolve().parent.parent.parent.parent
 LONGEST = 60  # seconds for a build on a busy machine
 NETWORKS = "127.0.0.1/32"  # the demo's downloads come from this machine
 
@@ -441,3 +444,26 @@ def opened(story: Story, sealed: bytes, *, kept_as: str = "") -> bytes:
     path: Path = story.artefacts["recipient_identity" + kept_as]
     identity = pyrage.x25519.Identity.from_str(path.read_text().splitlines()[1])
     return pyrage.decrypt(sealed, [identity])
+
+
+def release_inputs(story: Story, release: str, folder: str = "") -> dict:
+    """In the demo alone: what a stranger needs to recompute `release`, as {"paths": ..., "figures": ...}."""
+    from deploy.demo.start import DATABASE, Demo
+    from deploy.postgres import Cluster
+
+    port = urlsplit(story.site).port
+    if port is None:
+        raise StepFailed("l'adresse du site ne dit pas son port")
+    demo = Demo(story.var, port)
+    demo.load_secrets()
+    worker = demo.environment(
+        Cluster(story.var).url("terrain_app", DATABASE), TERRAIN_KEY_STORE=str(story.var / "keys")
+    )
+    done = subprocess.run(
+        [sys.executable, "manage.py", "release_inputs", release, *(["--into", folder] if folder else [])],
+        cwd=ROOT, env=worker, capture_output=True, text=True,
+    )  # fmt: skip
+    if done.returncode:
+        raise StepFailed(f"release_inputs : {done.stderr[-600:]}")
+    told = json.loads(done.stdout)
+    return {**told, "paths": {name: Path(path) for name, path in told["paths"].items()}}

@@ -5,17 +5,13 @@ import io
 import json
 import shutil
 import subprocess
-import sys
 import tempfile
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import pyrage
 
 from deploy.demo.story import Page, Step, StepFailed, Story, acts
 
-ROOT = Path(__file__).resolve().parent.parent.parent.parent
 DIRECT = {"encounter_id", "patient_nbr"}  # what must never be a column of what leaves
 
 
@@ -76,25 +72,11 @@ def read(story: Story):
 
 def give_inputs(story: Story):
     """In the demo alone: source, recipe, keys and objections, so that a stranger recomputes everything."""
-    from deploy.demo.start import DATABASE, Demo
-    from deploy.postgres import Cluster
-
-    demo = Demo(story.var, urlsplit(story.site).port)
-    demo.load_secrets()
-    worker = demo.environment(
-        Cluster(story.var).url("terrain_app", DATABASE), TERRAIN_KEY_STORE=str(story.var / "keys")
-    )
-    done = subprocess.run(
-        [sys.executable, "manage.py", "release_inputs", story.memory.release],
-        cwd=ROOT, env=worker, capture_output=True, text=True,
-    )  # fmt: skip
-    if done.returncode:
-        raise StepFailed(f"release_inputs : {done.stderr[-600:]}")
-    told = json.loads(done.stdout)
+    told = acts.release_inputs(story, story.memory.release)
     manifest = story.entered("samir").get(f"/remises/{story.memory.release}/manifeste.json").json()
     if manifest["sha256"] != told["figures"]["sha256"]:
         raise StepFailed("ce qui est remis à l'inconnu n'est pas de cette remise")
-    story.artefacts["release_inputs"] = {name: Path(path) for name, path in told["paths"].items()}
+    story.artefacts["release_inputs"] = told["paths"]
     story.release.update(told["figures"])
     story.memory["release_figures"] = json.dumps(told["figures"])
 

@@ -5,6 +5,7 @@ object of the paths written and of the figures, on standard output.
 """
 
 import json
+from pathlib import Path
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
@@ -22,14 +23,15 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         parser.add_argument("release")
+        parser.add_argument("--into", default="", help="a folder of its own under release_inputs/")
 
-    def handle(self, *args, release, **options):
+    def handle(self, *args, release, into="", **options):
         if not settings.DEMO:
             raise CommandError("release_inputs writes keys in clear: it runs with DEMO=1 only, never in production.")
         row = Release.objects.select_related("convention__zone", "dataset_version__dataset").get(pk=release)
         if row.status != Release.Status.READY:
             raise CommandError(f"the release is {row.status}: ask for one and wait until it is ready")
-        folder = settings.VAR / "release_inputs"
+        folder = settings.VAR / "release_inputs" / Path(into).name
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         keys, version = KeyStore(settings.KEY_STORE), row.dataset_version
         source = folder / version.file_name
