@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('consent', '0013_licence_guards'),
+        ('consent', '0014_linkage'),
         ('zones', '0009_proposed'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
