@@ -479,3 +479,21 @@ def test_a_list_asks_as_many_questions_for_three_as_for_thirty(client, django_as
         factories.dataset()
 
     assert count() == few
+
+
+def test_suggestions_are_reviewed_before_they_are_accepted_and_undone_one_by_one(empty):
+    client = signed_in(steward_of(empty.zone))
+    profiled(sealed(empty, b"patient_id,age,city\n" + b"1,40,Rouen\n2,41,Rouen\n1,40,Rouen\n" * 30))
+    empty.columns.filter(name="patient_id").update(suggested_role="subject_key", suggested_because="revient")
+    roles = reverse("column-roles", args=[empty.slug])
+
+    review = client.get(roles, {"revue": "1"}).content.decode()
+    assert "Ce que les suggestions feraient" in review
+    assert not empty.columns.exclude(role="").exists(), "a review confirms nothing"
+    client.post(roles, {"act": "save", "role:age": "measure", "role:city": "geo", "role:patient_id": "subject_key"})
+    assert "suggéré : quasi-identifiant" in client.get(roles).content.decode()
+    client.post(roles, {"back": "age", "role:city": "measure"})
+
+    assert dict(empty.columns.values_list("name", "role")) == {
+        "patient_id": "subject_key", "age": "quasi_identifier", "city": "geo",
+    }  # fmt: skip

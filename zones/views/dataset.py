@@ -193,6 +193,10 @@ def _columns(dataset: Dataset, rows: int | None) -> list[Any]:
         column.distinct = seen.get("distinct", 0)
         column.distinct_share = drawing.share(column.distinct, (rows or 0) - column.missing)
         column.suggested_label = ColumnRole(column.suggested_role).label if column.suggested_role else ""
+        # Back to the suggestion by one button, unless it needs a class of sensitivity that was not kept.
+        column.may_go_back = bool(column.role and column.suggested_role not in ("", column.role)) and (
+            column.suggested_role != ColumnRole.SENSITIVE or bool(column.sensitive_class)
+        )
         hidden = dataset.is_personal and (column.role or column.suggested_role) in HIDDEN_VALUES
         column.bars = [] if hidden else drawing.bars(seen.get("histogram"))
         column.shape = {} if hidden else seen.get("shape") or {}
@@ -402,19 +406,27 @@ def column_roles(request, slug):
     latest = dataset.versions.filter(status=DatasetVersion.Status.PROFILED).first()
     columns = _columns(dataset, latest.rows if latest else None)
     problem = ""
+    review = request.method == "GET" and "revue" in request.GET
     if request.method == "POST":
-        chosen = _chosen_roles(request.POST, columns)
+        back = next((c for c in columns if c.name == request.POST.get("back") and c.may_go_back), None)
+        chosen = {back.name: _as_suggested(back)} if back else _chosen_roles(request.POST, columns)
         try:
             actions.set_column_roles(dataset, by=request.user, roles=chosen)
         except BadInput as refused:
             problem = str(refused)
         else:
-            messages.success(request, _("Rôles confirmés : %(count)s.") % {"count": len(chosen)})
+            if back:
+                messages.success(request, _("« %(name)s » : le rôle suggéré est rétabli.") % {"name": back.name})
+            else:
+                messages.success(request, _("Rôles confirmés : %(count)s.") % {"count": len(chosen)})
             return redirect("column-roles", slug)
     for column in columns:
-        column.chosen = request.POST.get(f"role:{column.name}", column.role)
+        ahead = column.suggested_role if review and column.suggested_because else ""
+        column.chosen = request.POST.get(f"role:{column.name}", column.role or ahead)
         column.chosen_class = request.POST.get(f"class:{column.name}", column.sensitive_class)
     context = {
+        "review": review,
+        "by_role": _by_role(columns) if review else [],
         "dataset": dataset,
         "columns": columns,
         "roles": ColumnRole.choices,
@@ -425,6 +437,19 @@ def column_roles(request, slug):
         "may_set_roles": permissions.may(request.user, "set_roles", dataset.zone),
     }
     return render(request, "zones/column_roles.html", context, status=422 if problem else 200)
+
+
+def _as_suggested(column) -> actions.ChosenRole:
+    return actions.ChosenRole(column.suggested_role, column.sensitive_class, column.description)
+
+
+def _by_role(columns) -> list[tuple[str, list[str]]]:
+    """The suggestions not yet confirmed, role by role, most frequent first: what accepting them all would do."""
+    found: dict[str, list[str]] = {}
+    for column in columns:
+        if not column.role and column.suggested_label and column.suggested_because:
+            found.setdefault(column.suggested_label, []).append(column.name)
+    return sorted(found.items(), key=lambda pair: -len(pair[1]))
 
 
 def _chosen_roles(sent, columns) -> dict[str, actions.ChosenRole]:
