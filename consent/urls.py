@@ -4,6 +4,7 @@ from django.urls import path
 
 from consent.views import (
     application,
+    consents,
     convention,
     convention_acts,
     licence,
@@ -12,7 +13,7 @@ from consent.views import (
     subjects,
     switch,
     training,
-)  # fmt: skip
+)
 
 urlpatterns = [
     path("registre/", registry.list_, name="registry-list"),
@@ -21,6 +22,12 @@ urlpatterns = [
     path("registre/observations/", registry.observe, name="registry-observe"),
     path("registre/demandes/", registry.queue, name="registry-queue"),
     path("registre/demandes/<int:pk>/", registry.review, name="registry-review"),
+    path("jeux/<slug:slug>/consentements/", consents.list_, name="dataset-consents"),
+    path("jeux/<slug:slug>/consentements/nouveau/", consents.create, name="consent-create"),
+    path("jeux/<slug:slug>/consentements/retrait/", consents.withdraw, name="consent-withdraw"),
+    path("jeux/<slug:slug>/consentements/import/", consents.import_, name="consent-import"),
+    path("jeux/<slug:slug>/consentements/imports/<int:pk>/", consents.import_detail, name="consent-import-detail"),
+    path("jeux/<slug:slug>/consentements/imports/<int:pk>/annuler/", consents.import_undo, name="consent-import-undo"),
     path("jeux/<slug:slug>/offres/nouvelle/", offer.create, name="offer-create"),
     path("offres/<int:pk>/", offer.detail, name="offer-detail"),
     path("offres/<int:pk>/soumettre/", offer.submit, name="offer-submit"),

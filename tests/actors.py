@@ -82,6 +82,8 @@ def ready_release(convention, person):
 
 def world() -> World:
     """A hospital zone with staff, one start-up with an active convention and a ready release, and a stranger."""
+    from consent.models import ConsentImport
+
     zone = factories.zone()
     operator = factories.user("Claire Opératrice", organisation=zone.operator)
     steward = factories.user("Paul Chef de service", organisation=zone.operator)
@@ -133,6 +135,9 @@ def world() -> World:
         # A switch on a dataset of the zone that nothing else rests on.
         "switch": KillSwitch.objects.create(
             kind="dataset", ref=str(factories.dataset(zone).pk), reason="doute sur un capteur", set_by=operator
+        ),
+        "consent_import": ConsentImport.objects.create(
+            dataset=dataset, receipt="I", file_name="consentements.csv", status="done", received_by=steward
         ),
         "leaf": SimpleNamespace(index=0), "licence": factories.licence(startup, dataset, by=representative),
     }  # fmt: skip

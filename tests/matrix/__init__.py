@@ -51,6 +51,7 @@ PLACES = {
     "ordres-de-retrait": ("withdrawal", "pk"),
     "enquetes": ("inquiry", "pk"),
     "coupe-circuits": ("switch", "pk"),
+    "imports": ("consent_import", "pk"),
     "preuve": ("leaf", "index"),
     "tile": ("leaf", "index"),
 }

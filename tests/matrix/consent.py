@@ -6,6 +6,16 @@ HERE = {"member": 200, "representative": 200, "named": 200}
 OPERATORS = {"operator": 200, "steward": 200, "dpo": 200}
 
 ROUTES = {
+    # Consents: the operator's people. The dataset of the world rests on another basis: it takes none in (409).
+    "dataset-consents": only(403, **OPERATORS),
+    "consent-create": only(403, **dict.fromkeys(OPERATORS, 409)),
+    "POST consent-create": only(403, **dict.fromkeys(OPERATORS, 409)),
+    "consent-withdraw": only(403, **dict.fromkeys(OPERATORS, 409)),
+    "POST consent-withdraw": only(403, **dict.fromkeys(OPERATORS, 409)),
+    "consent-import": only(403, **dict.fromkeys(OPERATORS, 409)),
+    "POST consent-import": only(403, **dict.fromkeys(OPERATORS, 409)),
+    "consent-import-detail": only(403, **OPERATORS),
+    "POST consent-import-undo": only(403, **dict.fromkeys(OPERATORS, 302)),
     "registry-list": everybody(200),
     "registry-json": everybody(200),
     # Anybody of an organisation may prepare its request; the agency's own people too, for their own body.
