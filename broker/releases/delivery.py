@@ -176,7 +176,7 @@ def _pull(request, pk):
     first_byte = _first_byte(request, release)
     if order.used_at is not None and not deliveries.may_resume(order.deliveries.all(), first_byte):
         first_byte = 0  # the gate then says that the order was spent
-    if release.status == Release.Status.WITHDRAWN and facts.opposed_inside(release):
+    if release.status == Release.Status.WITHDRAWN and facts.is_stale(release):
         # Rebuilt without somebody it holds: the gate says why (G26), and the log that it was asked again.
         permit_for(release, by=credential, address=request.client_address, order=order)
     if release.status != Release.Status.READY:

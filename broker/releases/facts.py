@@ -26,15 +26,25 @@ def opposed_inside(release: Release) -> bool:
     return TraceEntry.objects.filter(release=release, token__in=in_force).exists()
 
 
-def unconsented_inside(release: Release) -> bool | None:
-    """Whether somebody in this release no longer consents to its use, now; None where it does not rest on consent."""
-    wanted = release.recipe.get("consent")
+def no_longer_consenting(release: Release):
+    """The subjects in this release who no longer consent to its use, now; nobody where it does not rest on consent."""
+    inside, wanted = TraceEntry.objects.filter(release=release), release.recipe.get("consent")
     if not wanted:
-        return None
+        return inside.none()
     agreed = consents.tokens_in_force(
         release.dataset_version.dataset, purpose=wanted["purpose"], category=wanted["recipient"], at=clock.now()
     )
-    return TraceEntry.objects.filter(release=release).exclude(token__in=agreed).exists()
+    return inside.exclude(token__in=agreed)
+
+
+def unconsented_inside(release: Release) -> bool | None:
+    """Whether there is any of them; None where the release does not rest on consent."""
+    return no_longer_consenting(release).exists() if release.recipe.get("consent") else None
+
+
+def is_stale(release: Release) -> bool:
+    """Whether it holds somebody who said no since: an objection, or a consent taken back."""
+    return opposed_inside(release) or bool(unconsented_inside(release))
 
 
 def facts_of(release: Release) -> gate.ReleaseFacts:

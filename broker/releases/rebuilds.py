@@ -6,6 +6,7 @@ fewer persons. It takes no unit of the quota, gives nobody anything new, and its
 """
 
 from datetime import timedelta
+from itertools import islice
 
 from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext as _
@@ -17,20 +18,25 @@ from broker.audit.actor import SYSTEM
 from broker.errors import NotAllowed, WrongState
 from broker.releases import facts, permissions
 from broker.releases.models import Release, TraceEntry
-from consent.models import Convention, Opposition
+from consent.models import Consent, Convention, Opposition
 
 S = Release.Status
 AGAIN_AFTER = timedelta(hours=24)  # a rebuild that failed is tried again by the periodic job after this long
 
 
 def holding_opposed(at):
-    """Whether an outer Release holds a subject who objects at `at`, as a condition of a query."""
+    """Whether an outer Release may hold a subject who objects at `at`, or who took a consent back since its build, as
+    a condition of a query. Whether another consent still covers them is asked of each release: `facts.is_stale`."""
     in_force = Opposition.objects.filter(
         Q(withdrawn_at=None) | Q(withdrawn_at__gt=at),
         Q(scope=Opposition.Scope.EVERYTHING) | Q(dataset=OuterRef("release__dataset_version__dataset")),
         zone=OuterRef("release__convention__zone"), effective_at__lte=at, token=OuterRef("token"),
     )  # fmt: skip
-    return Exists(TraceEntry.objects.filter(Exists(in_force), release=OuterRef("pk")))
+    ended = Consent.objects.filter(
+        dataset=OuterRef("release__dataset_version__dataset"), token=OuterRef("token"),
+        withdrawn_at__gt=OuterRef("release__opposition_snapshot_at"),
+    )  # fmt: skip
+    return Exists(TraceEntry.objects.filter(Exists(in_force) | Exists(ended), release=OuterRef("pk")))
 
 
 def stale(most: int = 25) -> list[Release]:
@@ -38,14 +44,15 @@ def stale(most: int = 25) -> list[Release]:
     now, today = clock.now(), clock.today()
     under_way = Release.objects.filter(replaces=OuterRef("pk"), status__in=(S.QUEUED, S.BUILDING))
     failed = Release.objects.filter(replaces=OuterRef("pk"), status=S.FAILED, requested_at__gt=now - AGAIN_AFTER)
-    return list(
+    found = (
         Release.objects.filter(
             ~Exists(under_way), ~Exists(failed), holding_opposed(now), status=S.READY, recipe__personal=True,
             convention__status=Convention.Status.ACTIVE, convention__ends_on__gte=today,
         )
         .select_related("convention__zone", "convention__organisation", "dataset_version__dataset")
-        .order_by("built_at")[:most]
+        .order_by("built_at")
     )  # fmt: skip
+    return list(islice((one for one in found.iterator(chunk_size=100) if facts.is_stale(one)), most))
 
 
 def may_start(user, release: Release) -> bool:
@@ -68,7 +75,7 @@ def start(release: Release, *, by) -> Release:
         raise WrongState(_("Cette remise n'est plus à jour : prenez celle qui la remplace."))
     if former.rebuilds.filter(status__in=(S.QUEUED, S.BUILDING)).exists():
         raise WrongState(_("Une nouvelle version se prépare déjà : attendez qu'elle soit prête."))
-    if not facts.opposed_inside(former):
+    if not facts.is_stale(former):
         raise WrongState(_("Cette remise est à jour : il n'y a rien à refaire."))
     if convention.status != Convention.Status.ACTIVE or convention.ends_on < clock.today():
         raise WrongState(_("La convention n'est plus en cours : sa remise n'est pas refaite."))

@@ -15,7 +15,7 @@ from broker import clock
 from broker.accounts.models import Role
 from broker.audit.actions import describe, recorded
 from broker.errors import BadInput, NotAllowed, WrongState
-from broker.releases import rebuilds
+from broker.releases import facts, rebuilds
 from broker.releases.models import Delivery, Release, TraceEntry, WithdrawalCheck, WithdrawalOrder
 from consent import oppositions
 from consent.models import Convention
@@ -53,7 +53,9 @@ def concerned(convention: Convention) -> dict[int, tuple[list[Release], list[str
     for version, releases in by_version.items():
         dataset = releases[0].dataset_version.dataset
         in_force = oppositions.tokens_in_force(convention.zone, dataset, clock.now())
-        rows = TraceEntry.objects.filter(release__in=releases, token__in=in_force).values_list("release", "token")
+        rows = list(TraceEntry.objects.filter(release__in=releases, token__in=in_force).values_list("release", "token"))
+        for release in releases:
+            rows += facts.no_longer_consenting(release).values_list("release", "token")
         holding = {release for release, _token in rows}
         tokens = sorted({bytes(token).hex() for _release, token in rows})
         if tokens:

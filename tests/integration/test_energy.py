@@ -12,6 +12,7 @@ from broker.audit.actor import SYSTEM
 from broker.errors import Refused
 from broker.keys.store import KeyStore
 from broker.releases import facts as release_facts
+from broker.releases import rebuilds, tasks
 from consent import consents, intake, record
 from consent.models import SealedRequest
 from consent.tasks import record_sealed_request
@@ -155,6 +156,35 @@ def test_a_consent_withdrawn_after_the_build_refuses_the_download_and_cuts_the_s
     with pytest.raises(Refused) as refused:
         download(curves, release)
     assert [reason.code for reason in refused.value.reasons] == ["G27"]
+
+
+def test_a_release_is_built_again_without_the_home_that_took_its_consent_back(curves):
+    by = steward_of(curves)
+    import_of(curves, homes(3), by=by)
+    release = releasing.built(curves, columns=COLUMNS)
+    assert rebuilds.stale() == []
+
+    withdraw(curves, homes(1)[0], by=by)
+
+    assert rebuilds.stale() == [release]
+    rebuilt = rebuilds.start(release, by=SYSTEM)
+    tasks.build(rebuilt)
+    rebuilt.refresh_from_db()
+    assert {row[0] for row in rows_of(curves, rebuilt)} == pseudonyms_of(curves, homes(3)[1:])
+    assert download(curves, rebuilt)
+    assert rebuilds.stale() == []
+
+
+def test_a_home_that_another_consent_still_covers_leaves_the_release_as_it_is(curves):
+    by = steward_of(curves)
+    first = import_of(curves, homes(3), by=by)
+    import_of(curves, homes(3), purposes="energy_efficiency_rnd|energy_flexibility_rnd", by=by)
+    release = releasing.built(curves, columns=COLUMNS)
+
+    consents.undo_import(first, by=by)
+
+    assert rebuilds.stale() == []
+    assert download(curves, release)
 
 
 def test_the_withdrawal_of_somebody_who_is_not_in_the_release_leaves_it_served(curves):

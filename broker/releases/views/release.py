@@ -166,7 +166,7 @@ def _told(request, release: Release) -> dict:
 def _versions(request, release: Release) -> dict:
     """Whether somebody inside has said no since, what replaces it or what it replaces, and what happened, in order."""
     ready, withdrawn = release.status == Release.Status.READY, release.status == Release.Status.WITHDRAWN
-    is_stale = ready and release.recipe["personal"] and facts.opposed_inside(release)
+    is_stale = ready and release.recipe["personal"] and facts.is_stale(release)
     newer = release.rebuilds.exclude(status=Release.Status.FAILED).order_by("-requested_at").first()
     failed = None if newer or not is_stale else release.rebuilds.order_by("-requested_at").first()
     events = [{"at": release.requested_at, "label": _("Demandée"), "who": release.requested_by.full_name}]
