@@ -60,6 +60,7 @@ def request_release(convention: Convention, *, by, second_factor_at, address: st
         columns=facts.gated_columns(asked, convention) if asked else wanted, purpose_kind=convention.purpose_kind,
         purpose_code=convention.purpose_code, second_factor_at=second_factor_at, address=address,
         delivery_mode=convention.offer.delivery_mode, now=clock.now(),
+        overdue_orders=facts.overdue_orders(convention),
     )  # fmt: skip
     if asked is None:
         record.give_back(permit)

@@ -95,6 +95,7 @@ def permit_for(release: Release, *, by, address: str, second_factor_at=None, ord
         "release_download", by=by, convention=convention, version=release.dataset_version, columns=told.columns,
         purpose_kind=convention.purpose_kind, purpose_code=convention.purpose_code, second_factor_at=second_factor_at,
         address=address, delivery_mode=release.delivery_mode, order=order, release=told, first_byte=first_byte,
+        overdue_orders=facts.overdue_orders(convention),
     )  # fmt: skip
 
 

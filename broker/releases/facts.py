@@ -1,7 +1,7 @@
 """What the gate needs to know of a release, as plain values."""
 
 from broker import clock
-from broker.releases.models import Release, TraceEntry
+from broker.releases.models import Release, TraceEntry, WithdrawalOrder
 from consent import consents, gate, oppositions
 
 
@@ -68,4 +68,15 @@ def facts_of(release: Release) -> gate.ReleaseFacts:
         k_min=release.k_min,
         receipts=receipts,
         manifest=release.manifest,
+    )
+
+
+def overdue_orders(convention) -> tuple[tuple[str, str], ...]:
+    """Withdrawal orders of the whole organisation past their day and not attested, for rule G38: (French, English)."""
+    orders = WithdrawalOrder.objects.filter(
+        convention__organisation=convention.organisation_id, attested_at=None, due_on__lt=clock.today()
+    ).select_related("convention")[:5]
+    return tuple(
+        (f"un ordre de retrait de {order.convention.ref}", f"a withdrawal order of {order.convention.ref}")
+        for order in orders
     )

@@ -2,6 +2,8 @@
 
 Real PostgreSQL, real engine, real stays; the scenarios of legal-gate, section 13, by number."""
 
+from datetime import timedelta
+
 import pyrage
 import pytest
 from django.conf import settings
@@ -11,7 +13,7 @@ from django.test import override_settings
 from broker import clock
 from broker.accounts import grants, machines
 from broker.audit.actor import SYSTEM
-from broker.errors import NotAllowed, WrongState
+from broker.errors import NotAllowed, Refused, WrongState
 from broker.keys import subject
 from broker.keys.store import KeyStore
 from broker.releases import facts, inquiries, rebuilds, store, tasks, withdrawals
@@ -423,3 +425,16 @@ def test_scenario_1_the_release_comes_with_its_obligations_receipts_and_rule_set
     assert {item["name"] for item in decision.obligations} <= {name for name, is_done in done.items() if is_done}
     assert release.ruleset_version == decision.ruleset_version == "2026.11.0"
     assert release.manifest["ruleset"]["sha256"] == decision.ruleset_sha256
+
+
+def test_a_withdrawal_order_past_its_day_stops_every_access_of_the_organisation(stays):
+    release = releasing.built(stays)
+    WithdrawalOrder.objects.create(
+        convention=stays.convention, pseudonyms=["x"], due_on=clock.today() - timedelta(days=1)
+    )
+
+    with pytest.raises(Refused) as refused:
+        stays.ask()
+
+    assert [reason.code for reason in refused.value.reasons] == ["G38"]
+    assert f"un ordre de retrait de {release.convention.ref}" in refused.value.reasons[0].message

@@ -48,7 +48,7 @@ def filed(dataset, julie, startup):
     return licences.submit(licences.draft(dataset, by=julie, organisation=startup, **TERMS), by=julie)
 
 
-def test_scenario_03_a_commercial_purpose_is_refused_by_g06_and_a_licence_draft_is_opened(julie, startup):
+def test_scenario_3_a_commercial_purpose_is_refused_by_g06_and_a_licence_draft_is_opened(julie, startup):
     offer = factories.offer(factories.dataset())
     browser = signed_in(julie)
 
@@ -66,7 +66,7 @@ def test_scenario_03_a_commercial_purpose_is_refused_by_g06_and_a_licence_draft_
 
 
 @pytest.mark.parametrize("role", ["operate", "steward", "advise"])
-def test_scenario_03_no_role_can_override_the_refusal(role, startup):
+def test_scenario_3_no_role_can_override_the_refusal(role, startup):
     offer = factories.offer(factories.dataset())
     person = factories.user(organisation=startup, role="legal_representative")
     grants.give(person, f"zones.{role}", offer.dataset.zone, by=SYSTEM)
