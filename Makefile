@@ -45,5 +45,6 @@ bench: install
 	@$(BIN)/python -m deploy.bench $(WHAT)
 
 # Pictures of a running demo, every kind of page as each of the cast: var/screenshots.
+# OPTIONS="--best docs/images": the six of the README, from a demo played to its end.
 screenshots: install
 	@$(BIN)/python -m deploy.screenshots $(OPTIONS)

@@ -553,7 +553,7 @@ class PublicObjectionForm(forms.Form):
     )
     speaks = forms.ChoiceField(label=_("Vous parlez"), choices=(), widget=forms.RadioSelect)
     contact = forms.CharField(
-        label=_("De quoi vous reconnaître à l'accueil (facultatif)"),
+        label=_("De quoi vous reconnaître à l'accueil"),
         max_length=80,
         required=False,
         help_text=_("Par exemple la date et l'heure d'un rendez-vous. N'écrivez ni votre nom ni votre numéro."),

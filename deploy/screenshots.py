@@ -4,12 +4,18 @@
 
 From the home (a visitor) or the desk (a person) it follows links, one address of each kind of page, and writes
 var/screenshots/<person>/<page>-<look>.png. A page that answers with an error is named at the end, exit status 1.
+
+    python -m deploy.screenshots --best docs/images
+
+takes the six pictures of the README from a demo played to its end: real pages, light, each at most 150 kB.
 """
 
 import argparse
 import json
 import os
 import re
+import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -27,6 +33,16 @@ LOOKS = {  # width in CSS pixels, scheme
     "desktop-dark": (1280, "dark"),
 }
 USUAL = ("desktop-light", "phone-dark")
+# The README's pictures: name, who looks, the page (a key of the story's memory in braces), width, height of the cut.
+BEST = (
+    ("home", "", "/", 1280, 1180),
+    ("zone", "", "/zones/{hospital}/", 1280, 1180),
+    ("dataset", "", "/jeux/{stays}/", 1280, 1180),
+    ("convention", "julie", "/conventions/{convention}/", 1280, 1180),
+    ("release", "samir", "/remises/{release}/", 1280, 1180),
+    ("journal", "anne", "/journal/?question=refus", 1280, 1180),
+)
+MOST_BYTES, MOST_BYTES_ALL = 150_000, 1_000_000
 DEPTH = 3  # links from the start
 PAGES = 60  # at most, for one person
 NOT_PAGES = re.compile(
@@ -90,6 +106,43 @@ def walk(page, start: str, folder: Path, looks: tuple[str, ...]) -> list[str]:
     return faults
 
 
+def best(browser, site: str, var: Path, to: Path) -> list[str]:
+    """Write the README's pictures to `to`; returns the faults: a page that is not there, a picture too heavy."""
+    memory = json.loads((var / "summary.json").read_text())["memory"]
+    secrets = json.loads((var / "cast.json").read_text())
+    to.mkdir(parents=True, exist_ok=True)
+    faults, total = [], 0
+    for name, key, path, width, height in BEST:
+        context = browser.new_context(
+            base_url=site, locale="fr-FR", color_scheme="light", viewport={"width": width, "height": height}
+        )
+        page = context.new_page()
+        if key:
+            sign_in(page, cast.character(key).email, secrets[key]["password"], secrets[key]["totp"])
+        answer = page.goto(path.format(**memory))
+        if answer.status >= 400:
+            faults.append(f"{name}: {path} answers {answer.status}")
+        page.evaluate("document.fonts.ready")
+        picture = to / f"{name}.png"
+        page.screenshot(path=picture)
+        lighten(picture)
+        total += picture.stat().st_size
+        if picture.stat().st_size > MOST_BYTES:
+            faults.append(f"{name}: {picture.stat().st_size} bytes, {MOST_BYTES} at most")
+        context.close()
+    return faults if total <= MOST_BYTES_ALL else [*faults, f"{total} bytes in all, {MOST_BYTES_ALL} at most"]
+
+
+def lighten(picture: Path) -> None:
+    """256 colours are enough for pages of text: pngquant makes the file three to four times smaller."""
+    pngquant = shutil.which("pngquant")
+    if pngquant is None:
+        sys.exit("No pngquant: install it (apt-get install pngquant).")
+    subprocess.run(
+        [pngquant, "--force", "--strip", "--speed", "1", "--output", str(picture), "256", str(picture)], check=True
+    )
+
+
 def main() -> None:
     from playwright.sync_api import sync_playwright
 
@@ -98,6 +151,7 @@ def main() -> None:
     options.add_argument("--var", type=Path, default=ROOT / "var" / "demo")
     options.add_argument("--who", default="")
     options.add_argument("--looks", default="usual", choices=["usual", "all"])
+    options.add_argument("--best", type=Path, help="write the README's six pictures to this folder, and nothing else")
     options.add_argument("--to", type=Path, default=ROOT / "var" / "screenshots")
     chosen = options.parse_args()
     chromium = next(
@@ -113,6 +167,11 @@ def main() -> None:
         browser = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox"] if os.geteuid() == 0 else []
         )
+        if chosen.best:
+            faults = best(browser, chosen.site, chosen.var, chosen.best)
+            browser.close()
+            print("\n".join(faults) or f"six pictures in {chosen.best}")
+            sys.exit(1 if faults else 0)
         people = [("visitor", None), *((one.key, one) for one in cast.CAST if one.key in secrets)]
         for key, one in people:
             if key not in wanted:

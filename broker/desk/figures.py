@@ -10,6 +10,7 @@ from django.utils.translation import ngettext
 from broker import clock
 from broker.releases.models import Release
 from consent.models import Convention, RegistryEntry
+from zones import drawing
 from zones.models import Dataset, Zone
 
 USUAL_FROM, USUAL_UNTIL = 180, 540  # days: 6 to 18 months, an order of magnitude that Terrain has not measured
@@ -105,6 +106,12 @@ def open_zones(limit: int = 6):
         .annotate(published=Count("datasets", filter=Q(datasets__status=Dataset.Status.PUBLISHED)))
         .order_by("-opened_at", "pk")[:limit]
     )
+
+
+def map_of_zones(most: int = 300) -> drawing.FranceMap | None:
+    """Where the open zones are."""
+    placed = Zone.objects.filter(status=Zone.Status.OPEN).order_by("name").values_list("name", "communes")[:most]
+    return drawing.france_map((name, tuple(codes)) for name, codes in placed)
 
 
 def uses(limit: int = 10):

@@ -24,6 +24,7 @@ def home(request):
             "to_release": to_release,
             "counts": figures.counts(),
             "zones": figures.open_zones(),
+            "map": figures.map_of_zones(),
             "log": state.checkpoint(),
         },
     )

@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,6 +61,27 @@ class Demo:
         )  # fmt: skip
         self.said = done.stdout
         return done.returncode
+
+    @contextmanager
+    def serving(self):
+        """The played demo up again, as `make demo` leaves it, until the block ends."""
+        environment = {**os.environ, "TERRAIN_PORT": str(self.port)}
+        for name in ("DATABASE_URL", "TERRAIN_VAR", "EMAIL_BACKEND", "PYTHONPATH"):
+            environment.pop(name, None)
+        command = [sys.executable, "-m", "deploy.demo.start", "--var", str(self.var)]
+        up = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        try:
+            for line in up.stdout:
+                if line.startswith("Le site"):
+                    break
+            else:
+                raise AssertionError("the demo did not start again")
+            yield f"http://127.0.0.1:{self.port}"
+        finally:
+            up.terminate()
+            up.communicate(timeout=60)
 
     def remove(self) -> None:
         cluster = Cluster(self.var)

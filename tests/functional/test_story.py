@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deploy.demo import cast
-from tests.functional import demos
+from tests.functional import demos, pages_of_the_story
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +64,17 @@ def test_the_artefacts_of_the_summary_are_there(told):
     named = [path for value in artefacts.values() for path in (value.values() if isinstance(value, dict) else [value])]
     assert [path for path in named if not (demos.ROOT / path).exists()] == []
     assert [path for path in named if Path(path).is_absolute()] == []
+
+
+def test_every_page_of_the_story_has_no_barrier(told, chromium):
+    """Axe, width, one h1, title, language, no complaint of the browser: phone and desktop, light and dark."""
+    demo, _ = told
+
+    with demo.serving() as site:
+        opened, faults = pages_of_the_story.look(chromium, demo, site)
+
+    assert opened > 60
+    assert faults == [], "\n".join(faults)
 
 
 def test_a_second_start_keeps_the_story_and_does_not_tell_it_again(told):
