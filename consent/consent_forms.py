@@ -30,10 +30,18 @@ class _AboutOnePerson(forms.Form):
     def clean(self):
         said = super().clean() or {}
         if self.errors:
-            self.data = {**{name: self.data.getlist(name) for name in self.data}, "local_id": [""]}
-            self.data = MultiValueDict(self.data)
+            self.forget_number()
         said.pop("identity_checked", None)
         return said
+
+    def forget_number(self) -> None:
+        """What is shown again is everything but the identifier."""
+        self.data = MultiValueDict({name: self.data.getlist(name) for name in self.data} | {"local_id": [""]})
+
+    def refuse(self, problem: str) -> None:
+        """The verb said no: its words at the top, and the identifier nowhere."""
+        self.add_error(None, problem)
+        self.forget_number()
 
 
 class ConsentForm(_AboutOnePerson):

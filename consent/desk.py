@@ -155,7 +155,7 @@ def _conventions(user, represented) -> list[Task]:
             | Q(zone__operator__in=represented)
             | Q(offer__dataset__holder__in=represented)
         )
-        .select_related("offer__dataset", "zone")
+        .select_related("offer__dataset__holder", "zone__operator", "organisation")
         .annotate(
             by_experimenter=Exists(signed.filter(party="experimenter")),
             by_operator=Exists(signed.filter(party="operator")),
@@ -171,11 +171,11 @@ def _conventions(user, represented) -> list[Task]:
             waiting = [
                 (body, party)
                 for body, party, done in (
-                    (convention.organisation_id, _("l'expérimentateur"), convention.by_experimenter),
-                    (zone.operator_id, _("l'opérateur"), convention.by_operator),
+                    (convention.organisation_id, convention.organisation.name, convention.by_experimenter),
+                    (zone.operator_id, zone.operator.name, convention.by_operator),
                     (
                         dataset.holder_id,
-                        _("le détenteur"),
+                        dataset.holder.name,
                         convention.by_holder or dataset.holder_id == zone.operator_id,
                     ),
                 )

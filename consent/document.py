@@ -183,7 +183,8 @@ def _annex_1(offer) -> dict[str, Any]:
         "intro": f"Jeu « {dataset.title} », détenu par {dataset.holder.name}.{period} "
         f"Au plus {offer.releases_per_month} remises par mois, {offer.downloads_per_release} téléchargements "
         "par remise. "
-        "Toute autre colonne reste chez l'opérateur.",
+        "Toute autre colonne reste chez l'opérateur."
+        + (" Seules y figurent les personnes qui ont consenti à cet usage." if dataset.consent_required else ""),
         "columns": [
             {
                 "name": line.column.name,

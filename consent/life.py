@@ -105,16 +105,21 @@ def bar(convention: Convention) -> Bar | None:
     return Bar(first, last, round(BAR * done / whole, 2), words % {"n": left})
 
 
+def bodies(convention: Convention) -> dict[str, Any]:
+    """The organisation that stands as each party."""
+    found = {"operator": convention.zone.operator, "experimenter": convention.organisation}
+    if has_distinct_holder(convention.offer):
+        found["holder"] = convention.offer.dataset.holder
+    return found
+
+
 def parties(convention: Convention, signed: list, missing: list[str]) -> list[dict[str, Any]]:
     """Each party that must sign, in order, with its signature or since when it is awaited."""
-    bodies = {"operator": convention.zone.operator, "experimenter": convention.organisation}
-    if has_distinct_holder(convention.offer):
-        bodies["holder"] = convention.offer.dataset.holder
     by_party = {signature.party: signature for signature in signed}
     return [
         {"label": PARTIES[party], "body": body, "signature": None if party in missing else by_party.get(party),
          "is_missing": party in missing, "since": convention.created_at}
-        for party, body in bodies.items()
+        for party, body in bodies(convention).items()
     ]  # fmt: skip
 
 
@@ -178,7 +183,7 @@ def turn(convention: Convention, *, missing: list[str], may: dict[str, bool]) ->
     """Whose turn it is. `may` says what the reader may do: sign, name, operate, attest."""
     here = {"args": [convention.ref]}
     if convention.status == S.SIGNING:
-        who = ", ".join(str(PARTIES[party]) for party in missing)
+        who = ", ".join(bodies(convention)[party].name for party in missing)
         return Turn(
             who, _("Lire et signer : la convention s'active à la dernière signature."), day_of(convention.created_at),
             conventions.last_day_to_sign(convention), is_mine=may["sign"],

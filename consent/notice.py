@@ -23,7 +23,9 @@ REQUIRED = (
 LABELS = {
     "experimenter": gettext_lazy("Qui expérimente"),
     "operator": gettext_lazy("Qui l'a permis"),
+    "holder": gettext_lazy("À qui sont ces données"),
     "what": gettext_lazy("Quelles données"),
+    "who_is_inside": gettext_lazy("Qui y figure"),
     "purpose": gettext_lazy("Pourquoi"),
     "basis": gettext_lazy("Sur quelle base"),
     "until": gettext_lazy("Jusqu'au"),
@@ -48,13 +50,19 @@ def fields(convention, columns) -> dict[str, str]:
     return {
         "experimenter": _named(convention.organisation),
         "operator": _named(zone.operator),
+        "holder": _named(dataset.holder) if dataset.holder_id != zone.operator_id else "",
         "what": dataset.title,
+        "who_is_inside": _("les seules personnes qui ont consenti à cet usage") if dataset.consent_required else "",
         "columns": ", ".join(c.column.description or c.column.name for c in columns),
         "purpose": purpose_label(convention.purpose_code),
         "basis": basis,
         "until": f"{convention.ends_on:%d/%m/%Y}",
         "place": f"{environment.host} ({environment.country})" if environment.host else "",
-        "rights": _("accès, rectification, effacement, limitation, opposition à tout moment et sans motif"),
+        "rights": (
+            _("accès, rectification, effacement, limitation, retrait du consentement à tout moment et sans motif")
+            if dataset.consent_required
+            else _("accès, rectification, effacement, limitation, opposition à tout moment et sans motif")
+        ),
         "contact": zone.contact_email,
         "dpo": zone.dpo_email,
     }

@@ -96,7 +96,7 @@ def create(request, slug):
         try:
             taken = consents.receive(dataset, by=request.user, **form.cleaned_data)
         except BadInput as problem:
-            form.add_error(None, str(problem))
+            form.refuse(str(problem))
         else:
             _remember(request, taken.receipt)
             messages.success(request, _("Consentement reçu. Remettez le numéro de récépissé à la personne."))

@@ -162,7 +162,7 @@ def convention_notice(request, ref):
     columns = list(OfferColumn.objects.filter(offer=convention.offer_id).select_related("column"))
     said = notices.fields(convention, columns)
     labels = notices.LABELS
-    pairs = [(labels[name], said[name]) for name in notices.REQUIRED if name != "columns" and said[name]]
+    pairs = [(label, said[name]) for name, label in labels.items() if said[name]]
     context = {
         "convention": convention,
         "dataset": convention.offer.dataset,
