@@ -66,7 +66,18 @@ def read_source(path: Path, recipe: dict) -> tuple[bytes, list[dict]]:
     marks = {"", *reading.get("missing", ())}
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=reading.get("delimiter") or ",")
     header = [name.strip() for name in next(lines)]
-    rows = [{n: (None if v in marks else v) for n, v in zip(header, line, strict=True)} for line in lines if line]
+    if reading.get("one_line"):
+        header = [" ".join(name.split()) for name in header]
+    kept = [line for line in lines if line and not (reading.get("skip_blank") and not any(line))]
+    rows = [{n: (None if v in marks else v) for n, v in zip(header, line, strict=True)} for line in kept]
+    for name in reading.get("century", ()):
+        counted: Counter[str] = Counter()
+        for row in rows:
+            if row[name] and re.match(r"00\d\d-", row[name]):
+                counted[row[name][:4]] += 1
+                row[name] = f"20{row[name][2:]}"
+        if counted != reading["mended"]["century"][name]:
+            raise ValueError(f"the years of {name} were not mended as often as the recipe says")
     return original, rows
 
 

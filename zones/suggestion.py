@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from zones.geography import plain
 
@@ -105,7 +106,13 @@ def suggest(seen: dict[str, Any], *, rows: int, personal: bool) -> Suggestion:
         return Suggestion("measure", _("toutes les valeurs sont des nombres"))
     if distinct <= FEW:
         return Suggestion(
-            "measure", _("%(count)s valeurs possibles, aucun nom qui évoque une personne") % {"count": distinct}
+            "measure",
+            ngettext(
+                "%(count)s valeur possible, aucun nom qui évoque une personne",
+                "%(count)s valeurs possibles, aucun nom qui évoque une personne",
+                distinct,
+            )
+            % {"count": distinct},
         )
     return Suggestion()
 
@@ -160,6 +167,12 @@ def _of_things(words: set[str], kind: str, distinct: int, held: int, seen: dict[
         return Suggestion("measure", _("toutes les valeurs sont des nombres"))
     if distinct <= FEW:
         return Suggestion(
-            "measure", _("%(count)s valeurs possibles, sans lien avec une personne") % {"count": distinct}
+            "measure",
+            ngettext(
+                "%(count)s valeur possible, sans lien avec une personne",
+                "%(count)s valeurs possibles, sans lien avec une personne",
+                distinct,
+            )
+            % {"count": distinct},
         )
     return Suggestion()

@@ -18,6 +18,7 @@ from broker.accounts import grants
 from broker.keys.store import KeyStore
 from broker.releases import store, tasks
 from tests import factories, releasing
+from tests.recompute import recompute
 from zones import actions, sealing
 from zones import tasks as examining
 from zones.reading import Reading, accepted, mends_in_words
@@ -127,6 +128,7 @@ def test_charging_sessions_leave_in_the_year_2014_and_in_calendar_time(places):
     assert release.k_min >= 10
     assert release.manifest["reading"] == mends_in_words(Reading.of(release.recipe["reading"]))
     assert sum(release.recipe["reading"]["mended"]["century"]["created"].values()) == 3395
+    assert recompute(made.inputs(release)).failed == [], "a second program mends and finds the same"
     receipt = release.receipts.get(obligation="exclude_minors")
     assert receipt.is_done and "titulaires du permis" in receipt.what
 
@@ -153,6 +155,7 @@ def test_few_accidents_are_refused_with_the_mend_then_pass_when_coarser(places):
     assert coarse.status == "ready", coarse.problem
     assert coarse.k_min >= 5
     assert coarse.rows_out >= 296 * 0.95
+    assert recompute(made.inputs(coarse)).failed == []
     names, _rows = rows_of(made, coarse)
     assert names == ["pseudonym", "event_rank", "lum", "prof"]
 
