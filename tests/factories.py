@@ -60,6 +60,7 @@ def zone(kind="hospital", *, operator=None, **facts) -> Zone:
     facts.setdefault("frame_adopted_on", date(2026, 1, 5))
     if facts["status"] == "open":
         facts.setdefault("opened_at", countersigned("zone.open", f"zone:{facts['slug']}").second_at)
+        facts.setdefault("checked_on", clock.today())
     return Zone.objects.create(kind=kind, operator=operator or organisation("operator"), **facts)
 
 

@@ -17,7 +17,7 @@ from broker.accounts.models import Countersign, Organisation, User
 from broker.audit.actions import describe, recorded
 from broker.audit.actor import Actor
 from broker.epoch.actions import raise_epoch
-from broker.errors import BadInput, NotAllowed, Refused, WrongState
+from broker.errors import BadInput, NotAllowed, Reason, Refused, WrongState
 from broker.keys.tasks import create_key
 from zones import facts, geography, permissions
 from zones.models import (
@@ -152,9 +152,25 @@ def open_zone(zone: Zone, *, by: User, reason: str = "") -> Zone:
         )  # fmt: skip
     signed = countersign(OPEN_ACT, facts.opening_ref(row), by=by, reason=reason)
     row.status = NEXT[row.status, "open"]
-    row.opened_at = signed.second_at
-    row.save(update_fields=["status", "opened_at"])
+    row.opened_at, row.checked_on = signed.second_at, clock.today()
+    row.save(update_fields=["status", "opened_at", "checked_on"])
     return row
+
+
+@recorded("zone.check")
+def check_zone(zone: Zone, *, by=WORKER) -> tuple[Reason, ...]:
+    """The conditions again, a year after they were last looked at. Those that fail suspend the zone; returns them."""
+    row = _locked(zone)
+    reasons = facts.refusals(row)
+    describe(obj=row, zone=row.reference, org=row.operator, detail={"failed": [reason.code for reason in reasons]})
+    if row.status != S.OPEN:
+        raise WrongState(_("La zone est %(state)s : cet acte ne s'applique pas.") % {"state": row.get_status_display()})
+    if reasons:
+        _end(row, "suspend")
+    else:
+        row.checked_on = clock.today()
+        row.save(update_fields=["checked_on"])
+    return reasons
 
 
 def _ending(zone: Zone, act: str, *, by: User, reason: str) -> Zone:

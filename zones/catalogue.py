@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.db.models import BooleanField, Count, Exists, ExpressionWrapper, Func, Q, QuerySet, TextField, Value
+from django.db.models import BooleanField, Count, ExpressionWrapper, Func, Q, QuerySet, TextField, Value
 from django.db.models.functions import Collate
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _l
@@ -25,7 +25,8 @@ ACCESS = {
     "none": _l("sans offre pour l'instant"),
 }
 
-Condition = Exists | Q | ExpressionWrapper
+OFFERED = ("today", "notice")  # both have an offer that can be taken up
+ACCESS_ASKED = {"offered": _l("avec une offre"), **ACCESS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,13 @@ class Asked:
             (but == "domain" or not self.domain or self.domain in group["domains"])
             and (but == "kind" or not self.kind or self.kind == group["kind"])
             and (but == "personal" or not self.personal or (self.personal == "yes") == group["is_personal"])
-            and (but == "access" or not self.access or self.access == group["access"])
+            and (but == "access" or not self.access or self.access in _access_values(group["access"]))
         )
+
+
+def _access_values(access: str) -> tuple[str, ...]:
+    """What a dataset of this access answers to among the filter's values."""
+    return (access, "offered") if access in OFFERED else (access,)
 
 
 def _with_words(q: str) -> QuerySet[Dataset]:
@@ -114,7 +120,7 @@ def search(asked: Asked) -> QuerySet[Dataset]:
         found = found.exclude(open_url="")
     elif asked.access:
         found = found.filter(open_url="", offered=asked.access != "none")
-        if asked.access != "none":
+        if asked.access in OFFERED:
             found = found.filter(offered_today=asked.access == "today")
     return found.select_related("zone", "zone__operator", "holder", "service").order_by("-published_at", "-pk")
 
@@ -159,7 +165,7 @@ def facets(asked: Asked) -> Facets:
 def _values(group: dict[str, Any]) -> dict[str, Iterable[str]]:
     return {
         "domain": group["domains"], "kind": [group["kind"]],
-        "personal": ["yes" if group["is_personal"] else "no"], "access": [group["access"]],
+        "personal": ["yes" if group["is_personal"] else "no"], "access": _access_values(group["access"]),
     }  # fmt: skip
 
 

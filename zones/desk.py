@@ -12,7 +12,7 @@ from broker import clock
 from broker.accounts.desk import Task
 from broker.accounts.grants import held
 from broker.accounts.models import Countersign
-from zones import facts
+from zones import facts, rules
 from zones.actions import CLOSE_ACT
 from zones.models import Dataset, DatasetVersion, Service, Zone
 
@@ -26,6 +26,7 @@ def waiting_for(user) -> list[Task]:
     return [
         *_zones_to_open(user, operated),
         *_zones_to_close(user, operated),
+        *_zones_to_mend(operated),
         *_services_to_prolong(operated | stewarded),
         *_datasets_to_finish(operated | stewarded),
     ]
@@ -68,6 +69,25 @@ def _zones_to_close(user, operated: set[int]) -> list[Task]:
         else:
             words, turn = _("Contresigner la fermeture de « %s »"), ""
         tasks.append(Task(words % zone.name, signed.first_at, link, turn))
+    return tasks
+
+
+def _zones_to_mend(operated: set[int]) -> list[Task]:
+    """Open zones that would fail their yearly check, and suspended ones."""
+    zones = (
+        Zone.objects.filter(pk__in=operated, status__in=[Zone.Status.OPEN, Zone.Status.SUSPENDED])
+        .prefetch_related("services")
+        .order_by("checked_on", "pk")[:LIMIT]
+    )
+    tasks = []
+    for zone in zones:
+        link = reverse("zone-detail", args=[zone.slug])
+        if zone.status == Zone.Status.SUSPENDED:
+            tasks.append(Task(_("« %s » est suspendue : la rouvrir à deux, ou la fermer") % zone.name, None, link))
+        elif zone.checked_on and facts.refusals(zone):
+            day = date_format(rules.check_due(zone.checked_on), "j F Y")
+            words = _("« %(zone)s » ne remplit plus ses conditions : elle sera suspendue au contrôle du %(day)s")
+            tasks.append(Task(words % {"zone": zone.name, "day": day}, None, link))
     return tasks
 
 

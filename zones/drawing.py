@@ -11,6 +11,8 @@ from zones import geography
 WIDTH = 320.0  # units of the drawing
 MARGIN = 12.0
 TALLEST = 320.0
+LABEL = 15.0  # height of a name, and
+SIGN = 7.0  # about the width of one of its signs
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class Map:
     width: float
     height: float
     outlines: tuple[tuple[str, str], ...]  # commune, path
+    labels: tuple[Point, ...]  # the communes' names, where they do not cover one another
     points: tuple[Point, ...]
     missing: tuple[str, ...]  # communes without a packaged outline
 
@@ -52,22 +55,36 @@ def zone_map(communes: Iterable[str], sites: Iterable) -> Map | None:
             round(MARGIN + (north - latitude) * scale, 1),
         )
 
-    outlines = []
+    outlines, middles = [], []
     for code, found in rings.items():
         if not found:
             continue
         parts = ["M" + "L".join(f"{x} {y}" for x, y in (place(*p[:2]) for p in ring)) + "Z" for ring in found]
         known = geography.find(code)
         outlines.append((known.name if known else code, "".join(parts)))
+        across, down = zip(*(place(*p[:2]) for ring in found for p in ring), strict=True)
+        middles.append(Point(outlines[-1][0], (min(across) + max(across)) / 2, max(down) + LABEL))
     return Map(
         width=round(wide * scale + 2 * MARGIN, 1),
-        height=round(tall * scale + 2 * MARGIN, 1),
+        height=round(tall * scale + 2 * MARGIN + LABEL, 1),
         outlines=tuple(outlines),
+        labels=tuple(_apart(middles)),
         points=tuple(Point(s.name, *place(s.longitude, s.latitude)) for s in placed),
         missing=tuple(
             known.name for code, found in rings.items() if not found and (known := geography.find(code)) is not None
         ),
     )
+
+
+def _apart(names: list[Point]) -> Iterable[Point]:
+    """Names brought inside the drawing, the later of two that would cover one another left out."""
+    kept: list[Point] = []
+    for name in names:
+        half = len(name.name) * SIGN / 2
+        x = min(max(name.x, half), WIDTH - half)
+        if all(abs(x - k.x) > half + len(k.name) * SIGN / 2 or abs(name.y - k.y) > LABEL for k in kept):
+            kept.append(Point(name.name, round(x, 1), round(name.y, 1)))
+    return kept
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _l
 
 from broker.accounts.models import Organisation
 from zones import actions, geography, rules
-from zones.catalogue import ACCESS, Asked
+from zones.catalogue import ACCESS_ASKED, Asked
 from zones.models import Dataset, Domain, Sensor, Service, Site, Zone
 from zones.reading import DELIMITERS, ENCODINGS, Reading, mends_in_words
 
@@ -569,7 +569,7 @@ class CatalogueForm(forms.Form):
     """What the catalogue is asked; a value nobody offers asks nothing."""
 
     q = forms.CharField(label=_l("Chercher"), required=False, max_length=100)
-    access = forms.ChoiceField(label=_l("Accès"), required=False, choices=list(ACCESS.items()))
+    access = forms.ChoiceField(label=_l("Accès"), required=False, choices=list(ACCESS_ASKED.items()))
     kind = forms.ChoiceField(label=_l("Nature de zone"), required=False, choices=Zone.Kind.choices)
     domain = forms.ChoiceField(label=_l("Domaine"), required=False, choices=Domain.choices)
     personal = forms.ChoiceField(

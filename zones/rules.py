@@ -83,6 +83,11 @@ def months_after(day: date, months: int) -> date:
     raise AssertionError("every month has a 28th day")
 
 
+def check_due(last: date) -> date:
+    """The day of the next check of a zone whose conditions were looked at on `last`."""
+    return months_after(last, 12)
+
+
 def _has(facts: ZoneFacts, name: str) -> bool:
     value = facts.evidence.get(name)
     return bool(value.strip() if isinstance(value, str) else value)

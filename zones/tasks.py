@@ -5,20 +5,23 @@ import logging
 import subprocess
 import sys
 import tempfile
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.utils.translation import gettext as _
 from procrastinate.contrib.django import app
 
+from broker import clock
 from broker.errors import BadInput
-from zones import actions, sealing, suggestion
-from zones.models import DatasetVersion
+from zones import actions, rules, sealing, suggestion
+from zones.models import DatasetVersion, Zone
 from zones.reading import Reading, Unreadable
 from zones.sources import clear_copy, clear_scratch, guess_encoding, relation
 
 MEMORY = 1024  # MiB for the engine; what does not fit spills into the scratch folder
 PATIENCE = 1800  # seconds
+EACH_TIME = 100  # zones checked in one run; the others wait for the next day
 
 log = logging.getLogger(__name__)
 
@@ -142,3 +145,13 @@ def _column(seen: dict[str, Any], version: DatasetVersion, *, rows: int) -> acti
         name=seen["name"], type=seen["type"], profile=profile, role=suggested.role, because=suggested.because,
         sensitive_class=suggested.sensitive_class,
     )  # fmt: skip
+
+
+@app.periodic(cron="40 4 * * *")
+@app.task(name="zones.tasks.check_zones", queue="clock", queueing_lock="zones.check_zones")
+def check_zones(timestamp: int) -> None:
+    """Every year after its opening a zone meets its conditions again, or is suspended (legal-gate, section 3.1)."""
+    due = Zone.objects.filter(status=Zone.Status.OPEN, checked_on__lte=clock.today() - timedelta(days=365))
+    for zone in due.order_by("checked_on", "pk")[:EACH_TIME]:
+        if rules.check_due(zone.checked_on) <= clock.today():
+            actions.check_zone(zone, by=actions.WORKER)

@@ -44,6 +44,7 @@ ACTS = frozenset(
         "zone.amend",
         "zone.propose",
         "zone.open",
+        "zone.check",
         "zone.suspend",
         "zone.propose_closing",
         "zone.close",

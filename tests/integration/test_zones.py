@@ -11,7 +11,7 @@ from broker.accounts.models import Countersign
 from broker.epoch.actions import epoch_of
 from broker.errors import BadInput, NotAllowed, Refused, WrongState
 from tests import factories
-from zones import actions, facts
+from zones import actions, facts, tasks
 from zones.models import Dataset, Zone
 
 pytestmark = pytest.mark.django_db
@@ -347,3 +347,43 @@ def test_the_reference_of_an_opening_follows_the_file(claire):
     )  # fmt: skip
 
     assert facts.opening_ref(zone) != before
+
+
+def test_a_year_after_its_opening_a_zone_meets_its_conditions_again(claire, hugo):
+    zone = opened(claire, hugo)
+    year_ago = clock.today() - timedelta(days=366)
+    Zone.objects.filter(pk=zone.pk).update(checked_on=year_ago)
+
+    tasks.check_zones(0)
+
+    zone.refresh_from_db()
+    assert (zone.status, zone.checked_on) == ("open", clock.today())
+
+
+def test_a_zone_that_fails_its_yearly_check_is_suspended_and_its_reasons_are_kept(claire, hugo):
+    zone = opened(claire, hugo)
+    Zone.objects.filter(pk=zone.pk).update(checked_on=clock.today() - timedelta(days=366), dpo_email="")
+    before = epoch_of([("zone", str(zone.pk))])
+
+    tasks.check_zones(0)
+
+    zone.refresh_from_db()
+    assert zone.status == "suspended"
+    assert epoch_of([("zone", str(zone.pk))]) > before
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT d.body::json->'failed' FROM audit_event e JOIN audit_detail d ON d.event_id = e.id "
+            "WHERE e.payload::json->>'act' = 'zone.check'"
+        )
+        assert cursor.fetchall() == [(["Z02"],)]
+
+
+def test_a_zone_is_not_checked_before_its_year_is_over(claire, hugo):
+    zone = opened(claire, hugo)
+    recent = clock.today() - timedelta(days=300)
+    Zone.objects.filter(pk=zone.pk).update(checked_on=recent, dpo_email="")
+
+    tasks.check_zones(0)
+
+    zone.refresh_from_db()
+    assert (zone.status, zone.checked_on) == ("open", recent)

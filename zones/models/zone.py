@@ -80,6 +80,7 @@ class Zone(models.Model):
     frame_adopted_on = models.DateField("convention type adoptée le", null=True, blank=True)
     opened_at = models.DateTimeField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)
+    checked_on = models.DateField("conditions vérifiées le", null=True, blank=True)  # at the opening, then every year
     created_at = models.DateTimeField(default=clock.now, editable=False)
     search_text = models.GeneratedField(
         expression=Plain(Concat("name", Value(" "), "description", output_field=models.TextField())),

@@ -175,6 +175,8 @@ def zone_detail(request, slug):
     }
     if "close_zone" in may and zone.status != Zone.Status.CLOSED:
         context["closing"] = actions.pending_closing(zone)
+    if "see_profile" in may and zone.status == Zone.Status.OPEN and zone.checked_on:
+        context |= {"failing": facts.refusals(zone), "check_on": rules.check_due(zone.checked_on)}
     if "see_profile" in may or "give_roles" in may:
         context |= _preparation(zone, request.user)
     return render(request, "zones/zone_detail.html", context)

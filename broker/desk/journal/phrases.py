@@ -135,6 +135,7 @@ PHRASES = {
     "withdrawal.attest": _("a attesté un retrait"),
     "withdrawal.order": _("a ordonné un retrait"),
     "zone.amend": _("a modifié la zone"),
+    "zone.check": _("a vérifié les conditions de la zone"),
     "zone.close": _("a fermé la zone"),
     "zone.create": _("a créé la zone"),
     "zone.open": _("a ouvert la zone"),
