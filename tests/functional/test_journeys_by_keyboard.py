@@ -265,7 +265,7 @@ def test_an_inhabitant_objects_on_a_phone_and_reads_that_it_holds(keys, folders)
     hand.arrived("?recepisse=*", "Votre récépissé")
     receipt = hand.page.locator("#receipt code").inner_text()
     desk = keys().sign_in(nadia)
-    desk.follow("ppositions", "/oppositions/", "Oppositions à vérifier", within="main")
+    desk.follow("opposition à vérifier", "/oppositions/", "Oppositions à vérifier", within="main")
     desk.press("Identité vérifiée, confirmer").arrived("/oppositions/")
     record_sealed_request(SealedRequest.objects.get().pk)  # the worker
     hand.write("Numéro de récépissé", receipt, within="aside").press("Voir où cela en est", within="aside")
