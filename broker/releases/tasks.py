@@ -1,6 +1,5 @@
 """Jobs of the worker: build a release, and take up again the builds whose worker died."""
 
-import contextlib
 import errno
 import hashlib
 import json
@@ -18,7 +17,6 @@ from django.db import InterfaceError, OperationalError
 from django.utils.translation import gettext as _
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
-from procrastinate.exceptions import AlreadyEnqueued
 
 from broker.audit.actor import SYSTEM
 from broker.errors import BadInput, TerrainError, WrongState
@@ -69,15 +67,8 @@ def honour_oppositions(timestamp: int) -> None:
     """After an objection: rebuild the releases that hold the person, order their recipients to remove them."""
     for release in rebuilds.stale():
         rebuilds.start(release, by=SYSTEM)
-    ask_for_withdrawals()
+    withdrawals.ask()
     inquiries.forget_old()
-
-
-def ask_for_withdrawals(zone=None) -> None:
-    """Give the worker the conventions whose recipients are to be told; one job a convention."""
-    for convention in withdrawals.owing(zone):
-        with contextlib.suppress(AlreadyEnqueued):
-            order_withdrawal.configure(queueing_lock=f"withdrawal:{convention}").defer(convention_id=convention)
 
 
 # What concerns persons has its own queue and its own process: it never waits behind a build.

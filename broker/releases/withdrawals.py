@@ -5,11 +5,14 @@ source, under that convention's key; the web reads the order and never a key. Th
 same person have nothing in common.
 """
 
+import contextlib
 import hashlib
 from datetime import timedelta
 
 from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
+from procrastinate.contrib.django import app
+from procrastinate.exceptions import AlreadyEnqueued
 
 from broker import clock
 from broker.accounts.models import Role
@@ -42,6 +45,16 @@ def owing(zone=None) -> list[int]:
     known = dict(WithdrawalCheck.objects.values_list("convention", "register_sha256"))
     conventions = Convention.objects.filter(pk__in=held.values("convention")).select_related("zone", "offer__dataset")
     return [one.pk for one in conventions if known.get(one.pk) != digest(concerned(one))]
+
+
+def ask(zone=None) -> None:
+    """Give the worker the conventions whose recipients are to be told; one job a convention."""
+    for convention in owing(zone):
+        with contextlib.suppress(AlreadyEnqueued):
+            app.configure_task(
+                "broker.releases.tasks.order_withdrawal", queue="subjects", lock="matching",
+                queueing_lock=f"withdrawal:{convention}",
+            ).defer(convention_id=convention)  # fmt: skip
 
 
 def concerned(convention: Convention) -> dict[int, tuple[list[Release], list[str]]]:

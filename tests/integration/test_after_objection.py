@@ -438,3 +438,15 @@ def test_a_withdrawal_order_past_its_day_stops_every_access_of_the_organisation(
 
     assert [reason.code for reason in refused.value.reasons] == ["G38"]
     assert f"un ordre de retrait de {release.convention.ref}" in refused.value.reasons[0].message
+
+
+def test_withdrawals_are_asked_once_for_each_convention(stays, steward):
+    release = delivered(stays)
+    says_no(stays, steward, a_patient_in((stays, release)))
+
+    withdrawals.ask(stays.convention.zone)
+    withdrawals.ask(stays.convention.zone)
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT queue_name, status FROM procrastinate_jobs WHERE task_name LIKE '%order_withdrawal'")
+        assert cursor.fetchall() == [("subjects", "todo")]

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 from broker.accounts import second_factor
 from broker.audit.actor import of as actor_of
 from broker.errors import NotAllowed, Reason, Refused
-from broker.releases import actions, facts, manifest, permissions, rebuilds, words
+from broker.releases import actions, facts, manifest, permissions, rebuilds, withdrawals, words
 from broker.releases.forms import ReleaseForm
 from broker.releases.models import Release
 from consent import treatments
@@ -109,6 +109,7 @@ def rebuild(request, pk):
     """Have a release that is no longer up to date built again, now rather than by the periodic job."""
     release = get_object_or_404(_releases(request), pk=pk)
     rebuilt = rebuilds.start(release, by=request.user)
+    withdrawals.ask(release.convention.zone)
     messages.success(request, _("Une nouvelle version se prépare ; elle remplacera celle-ci."))
     return redirect("release-detail", pk=rebuilt.pk)
 
