@@ -444,8 +444,9 @@ def check_manifest(report: Report, inputs: Inputs, counts: dict) -> None:
         )
 
 
-# The releases of the story, and whose identity opens each: the first one, the second start-up's, the rebuilt first.
-OTHERS = (("", ""), ("_cardelia", "_cardelia"), ("_rebuilt", ""))
+# The releases of the story, and whose identity opens each: the first one, the second start-up's, the rebuilt first,
+# the load curves of those who consented.
+OTHERS = (("", ""), ("_cardelia", "_cardelia"), ("_rebuilt", ""), ("_curves", "_flexio"))
 
 
 def inputs_of(report: Report, given: dict, suffix: str, path, whose: str) -> Inputs:

@@ -65,6 +65,14 @@ def test_without_the_opposition_filter_the_story_fails(demo):
     assert "au regard des droits des personnes" in demo.said, demo.said
 
 
+def test_without_the_consent_filter_the_story_fails(demo):
+    status = demo.play(sabotage=sabotage("    def consented(self): return 'true'"))
+
+    # the gate sees it first: a home that did not consent is in the release, so its download is refused by G27
+    assert status != 0
+    assert "exigent l'accord de chaque personne" in demo.said, demo.said
+
+
 def test_under_another_pseudonym_key_the_story_fails(demo):
     status = demo.play(sabotage=sabotage(job="'pseudonym_key': '6f' * 32"))
 

@@ -129,9 +129,9 @@ def read(story: Story):
     import duckdb
 
     answer = acts.pull(story, story.memory.curves_order, kept_as="_flexio")
-    story.keep("curves_file", "courbes.parquet.age", answer.content)
+    story.keep("release_file_curves", "courbes.parquet.age", answer.content)
     manifest = story.entered("theo").get(f"/remises/{story.memory.curves_release}/manifeste.json")
-    story.keep("curves_manifest", "courbes-manifeste.json", manifest.content)
+    story.keep("release_manifest_curves", "courbes-manifeste.json", manifest.content)
     with tempfile.NamedTemporaryFile(suffix=".parquet") as file, duckdb.connect() as engine:
         file.write(acts.opened(story, answer.content, kept_as="_flexio"))
         file.flush()
@@ -147,6 +147,14 @@ def read(story: Story):
         raise StepFailed(f"la remise tient {found} ; attendu {expected}")
     if json.loads(manifest.content)["rows"]["out"] != len(kept):
         raise StepFailed("le manifeste ne compte pas les lignes des foyers qui consentent")
+
+
+def give_inputs(story: Story):
+    """In the demo alone: source, recipe, keys, objections and consents, so that a stranger recomputes the file."""
+    told = acts.release_inputs(story, story.memory.curves_release, "curves")
+    if len(json.loads(told["paths"]["consented"].read_text())) != CONSENTING - 1:
+        raise StepFailed("le registre remis à l'inconnu ne compte pas six consentements")
+    story.artefacts["release_inputs_curves"] = told["paths"]
 
 
 draft = acts.draft_offer(
@@ -199,4 +207,5 @@ RELEASES = [
     Step("suit la préparation des courbes", "theo", acts.wait_release("theo", "curves_release")),
     Step("donne l'ordre de tirer les courbes", "theo", acts.give_order("theo", "curves_release", "curves_order")),
     Step("ouvre les courbes : six foyers, à leurs heures", "theo", read),
+    Step("remet à un inconnu de quoi recalculer les courbes", "anne", give_inputs),
 ]  # fmt: skip
