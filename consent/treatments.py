@@ -92,6 +92,8 @@ def default_treatment(column, *, approved: bool = False) -> dict:
     if role == "timestamp":
         shifted = SHIFTED_DOMAINS.intersection(column.dataset.domains)
         return {"kind": "shift_days", "span": 365} if shifted else {"kind": "keep"}
+    if column.dataset.consent_required and RECORD_LEVEL.issuperset(column.dataset.domains):
+        return {"kind": "keep"}  # a curve without its peaks is not that curve; its persons agreed to it (7.2)
     if column.type.lower() in NUMBERS:
         return {"kind": "clip", "low_per_mille": 5, "high_per_mille": 995}
     return {"kind": "keep", "codes": system} if (system := codes.system_of(column)) else {"kind": "keep"}

@@ -66,11 +66,24 @@ def rooms_of(user) -> dict:
     }
     if zones or is_operator:
         rooms["zones"] = _zones(zones, roles)
+    if kind == Organisation.Kind.HOLDER:
+        rooms["held"] = _held(organisation)
     if is_clerk:
         rooms["queue"] = _queue(user)
     if experiments:
         rooms.update(_experiments(user, organisation))
     return rooms
+
+
+def _held(organisation: Organisation) -> list[Dataset]:
+    """The data that a holder entrusted to zones, each with the number of conventions under way on them."""
+    living = Q(offers__conventions__status__in=("signing", "active", "suspended"))
+    return list(
+        Dataset.objects.filter(holder=organisation, status=Dataset.Status.PUBLISHED)
+        .select_related("zone")
+        .annotate(conventions=Count("offers__conventions", filter=living, distinct=True))
+        .order_by("title", "pk")[:LIMIT]
+    )
 
 
 def _zones(ids: set[int], roles: dict[str, set[int]]) -> list[Zone]:

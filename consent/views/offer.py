@@ -88,6 +88,7 @@ def detail(request, pk):
         "notice_ready_on": notice_ready_on(offer), "today": clock.today(),
         "organisation": user.organisation if user.is_authenticated else None,
         "steps": steps(offer, user) if inside else [],
+        "may_write": inside and permissions.can(permissions.require_offer_writer, user, zone),
         "holder_has_signed": offer.mandates.filter(party="holder").exists(),
     }  # fmt: skip
     return render(request, "consent/offer_detail.html", context)

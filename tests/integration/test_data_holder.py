@@ -124,3 +124,25 @@ def test_a_release_can_be_asked_for_while_the_holder_has_not_signed(zone, holder
     page = signed_in(person).get(reverse("convention-detail", args=[convention.ref])).content.decode()
 
     assert reverse("release-create", args=[convention.ref]) in page
+
+
+def test_the_holders_desk_shows_the_data_it_entrusted_and_their_conventions(zone, holder, gilles):
+    convention = convention_of(zone, holder)
+
+    desk = signed_in(gilles).get("/bureau/").content.decode()
+
+    assert "Mes données confiées" in desk and "1 convention en cours" in desk
+    assert convention.offer.dataset.get_absolute_url() in desk and reverse("convention-list") in desk
+
+
+def test_a_holder_with_no_data_yet_is_told_what_will_come(gilles):
+    assert "Aucun jeu publié encore" in signed_in(gilles).get("/bureau/").content.decode()
+
+
+def test_the_holder_reads_how_the_offer_was_decided_and_is_not_offered_to_rewrite_it(zone, holder, gilles):
+    convention = convention_of(zone, holder)
+
+    page = signed_in(gilles).get(reverse("offer-detail", args=[convention.offer_id])).content.decode()
+
+    assert "Comment elle a été décidée" in page
+    assert "Préparer une nouvelle version" not in page

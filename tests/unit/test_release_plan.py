@@ -14,8 +14,8 @@ from broker.releases.plan import DIALECTS, Plan
 from consent import treatments
 
 
-def column(role="measure", name="mesure", kind="text", *, personal=True, domains=("clinical",)):
-    dataset = SimpleNamespace(is_personal=personal, domains=list(domains))
+def column(role="measure", name="mesure", kind="text", *, personal=True, domains=("clinical",), consented=False):
+    dataset = SimpleNamespace(is_personal=personal, domains=list(domains), consent_required=consented)
     return SimpleNamespace(name=name, role=role, type=kind, dataset=dataset, sensitive_class="")
 
 
@@ -32,6 +32,9 @@ def column(role="measure", name="mesure", kind="text", *, personal=True, domains
         (column("sensitive", "race"), True, "category"),
         (column("measure", kind="integer"), False, "clip"),
         (column("measure"), False, "keep"),
+        (column("measure", kind="number", domains=("energy_metering",), consented=True), False, "keep"),
+        (column("measure", kind="number", domains=("energy_metering",)), False, "clip"),
+        (column("measure", kind="number", domains=("energy_metering", "clinical"), consented=True), False, "clip"),
         (column("timestamp", kind="timestamp"), False, "shift_days"),
         (column("timestamp", kind="timestamp", domains=("energy_metering",)), False, "keep"),
         (column("geo", "code_postal"), False, "department"),
