@@ -5,6 +5,7 @@ from django.contrib import messages
 from django.http import JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.formats import number_format
 from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
@@ -176,9 +177,11 @@ def _versions(request, release: Release) -> dict:
     if release.built_at:
         events.append({"at": release.built_at, "label": _("Prête"), "tone": "ok"})
     for one in release.deliveries.order_by("-started_at")[:SHOWN_EVENTS]:
-        label = {"complete": _("Prise en entier"), "cut": _("Téléchargement coupé")}.get(
+        label = {"complete": _("Prise en entier"), "cut": _("Téléchargement coupé après %s octets")}.get(
             one.outcome, _("Téléchargement interrompu")
         )
+        if one.outcome == "cut":
+            label %= number_format(one.bytes_sent, force_grouping=True)
         events.append({"at": one.started_at, "label": label, "tone": "ok" if one.outcome == "complete" else "no"})
     if withdrawn and newer:
         events.append({"at": newer.built_at, "label": _("Remplacée, son fichier est supprimé"), "tone": "no"})

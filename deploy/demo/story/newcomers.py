@@ -4,7 +4,14 @@ from deploy.demo.story import Step, acts
 
 CARDELIA = {"domains": ["clinical"], "zone_kinds": ["hospital"]}
 FLEXIO = {
-    "domains": ["energy_metering", "ev_charging", "road_infrastructure", "mobility_trace", "community_care"],
+    "domains": [
+        "energy_metering",
+        "ev_charging",
+        "road_infrastructure",
+        "environment",
+        "mobility_trace",
+        "community_care",
+    ],
     "zone_kinds": ["eco_district", "care_network", "av_city", "av_mountain", "av_motorway"],
 }
 
