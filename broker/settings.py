@@ -97,6 +97,7 @@ MIDDLEWARE = [
     "broker.middleware.RequestContext",
     "broker.accounts.middleware.SecondFactor",
     "broker.middleware.VisitorLimit",
+    "broker.once.SubmittedOnce",
     "broker.middleware.ErrorPages",
 ]
 

@@ -9,12 +9,10 @@ What the kernel still holds for a slow reader has not left: it is bounded, and t
 
 import contextlib
 import errno
-import fcntl
 import os
 import re
 import socket
 import struct
-import termios
 import time
 from collections.abc import Iterator
 from uuid import UUID
@@ -219,9 +217,10 @@ def _answer(request, release: Release, permit, *, by, first_byte: int, order=Non
 
 
 class Wire:
-    """The socket under an answer: bounded in what it holds, asked what has not left yet, closed without sending it.
+    """The socket under an answer: bounded in what it holds, and closed without sending it.
 
-    The test client has none: nothing is held back then, and nothing to throw away.
+    What the log counts as sent was handed to it: never less than what left, at most SEND_BUFFER more. The test client
+    has no socket: nothing is held back then.
     """
 
     def __init__(self, sock: socket.socket | None):
@@ -229,12 +228,6 @@ class Wire:
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER // 2)  # Linux doubles what it is asked
             sock.settimeout(SEND_SECONDS)
-
-    def unsent(self) -> int:
-        """Bytes handed to the kernel that the other side has not acknowledged."""
-        if self.sock is None:
-            return 0
-        return struct.unpack("i", fcntl.ioctl(self.sock.fileno(), termios.TIOCOUTQ, bytes(4)))[0]
 
     def cut(self) -> None:
         """Reset the connection: what the kernel still holds is thrown away, not sent."""
@@ -269,7 +262,6 @@ class Sending:
                         connection.close()
                         if not permitted:
                             self.outcome = "cut"
-                            self.sent = max(0, self.sent - self.wire.unsent())
                             self.wire.cut()
                             raise Cut
                         since, looked = 0, time.monotonic()

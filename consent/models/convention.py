@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from broker import clock
 from broker.accounts import grants
@@ -39,7 +40,7 @@ class Convention(models.Model):
 
     class Status(models.TextChoices):
         SIGNING = "signing", _("en signature")
-        ACTIVE = "active", _("active")
+        ACTIVE = "active", pgettext_lazy("convention", "active")  # Django itself says « actif », of a user
         SUSPENDED = "suspended", _("suspendue")
         EXPIRED = "expired", _("arrivée à terme")
         TERMINATED = "terminated", _("résiliée")
