@@ -86,8 +86,10 @@ class SlowReader:
     """A machine that reads a little at a time, on a plain socket."""
 
     def __init__(self, port: int, order, secret: str, *, from_byte: int = 0):
-        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket = socket.socket()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)  # what waits here has left already
         self.socket.settimeout(30)
+        self.socket.connect(("127.0.0.1", port))
         ranged = f"Range: bytes={from_byte}-\r\n" if from_byte else ""
         asked = f"GET /ordres/{order.pk}/ HTTP/1.1\r\nHost: localhost\r\nAuthorization: {secret}\r\n{ranged}\r\n"
         self.socket.sendall(asked.encode())
@@ -110,7 +112,7 @@ class SlowReader:
             number -= len(got)
         return True
 
-    def read_slowly_to_the_end(self, *, bytes_per_turn: int = 256 * 1024, pause: float = 0.2) -> None:
+    def read_slowly_to_the_end(self, *, bytes_per_turn: int = 64 * 1024, pause: float = 0.2) -> None:
         while self.read(bytes_per_turn):
             time.sleep(pause)
 
