@@ -34,6 +34,17 @@ def node_reader(read: Callable[[int, int], bytes]) -> Node:
     return node
 
 
+def edge_of(size: int) -> list[tuple[int, int]]:
+    """The partial tile (level, n) of each level of a tree of `size` leaves: all that its root is computed from."""
+    found, count, level = [], size, 0
+    while count:
+        n, width = divmod(count, WIDTH)
+        if width:
+            found.append((level, n))
+        count, level = n, level + 1
+    return found
+
+
 class Edge:
     """The right edge of the tree: the partial tile of each level. Grows by leaf hashes, gives the root at any time."""
 

@@ -115,6 +115,12 @@ def played(var: Path) -> bool:
     return path.exists() and json.loads(path.read_text()).get("complete", False)
 
 
+def told_a_release(var: Path) -> bool:
+    """Whether the summary holds what the second program needs: a part of the story may have none."""
+    path = var / "summary.json"
+    return path.exists() and "release_inputs" in json.loads(path.read_text())["artefacts"]
+
+
 def run(*, var: Path, site: str, delivery: str, until: str = "", chosen: list[str] | None = None, out=print) -> dict:
     """Play and write the summary. Returns it."""
     people = load_people(var, site)

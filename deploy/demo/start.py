@@ -264,7 +264,7 @@ def tell(demo: Demo, asked, told: Told, stopping: threading.Event) -> None:
             )
             told.failed = summary["failed"]
             say(f"Histoire : {len(summary['steps'])} étapes, {summary['seconds_total']:.1f} s.")
-        if not told.failed and asked.once and run.played(demo.var):
+        if not told.failed and asked.once and run.told_a_release(demo.var):
             disagreement = recompute(demo)
             told.failed = disagreement
             say("Le second programme " + ("n'est pas d'accord." if disagreement else "est d'accord."))

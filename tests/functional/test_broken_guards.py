@@ -1,13 +1,15 @@
 """The story with one guard broken in the worker's engine: it must fail, and say which protection is missing.
 
 The product has no switch that turns a guard off: the worker of the test's own demo is made to start another engine,
-whose plan or key is wrong. All else is the story as `make demo ONCE=1` plays it, and its second program.
+whose plan or key is wrong. All else is the story as `make demo ONCE=1` plays it, as far as the first release, and its
+second program; tests/functional/test_story.py plays the same rooms with every guard.
 """
 
 import pytest
 
 from tests.functional import demos
 
+ROOMS = ("--rooms", "zones,offer,opposition,registry,convention,release")  # what leads to a release
 ANOTHER_ENGINE = """
 import subprocess
 
@@ -51,14 +53,14 @@ def test_without_the_k_threshold_the_story_fails(demo):
         "    def small(self): return 'false'\n    def smallest_class(self): return 'SELECT 999'"  # and it believes so
     )
 
-    status = demo.play(sabotage=broken)
+    status = demo.play(*ROOMS, sabotage=broken)
 
     assert status != 0
     assert "au moins 5 personnes" in demo.said, demo.said
 
 
 def test_without_the_opposition_filter_the_story_fails(demo):
-    status = demo.play(sabotage=sabotage("    def unopposed(self): return 'true'"))
+    status = demo.play(*ROOMS, sabotage=sabotage("    def unopposed(self): return 'true'"))
 
     # the gate sees it first: an opposed person is in the release, so its download is refused by G26
     assert status != 0
@@ -74,7 +76,7 @@ def test_without_the_consent_filter_the_story_fails(demo):
 
 
 def test_under_another_pseudonym_key_the_story_fails(demo):
-    status = demo.play(sabotage=sabotage(job="'pseudonym_key': '6f' * 32"))
+    status = demo.play(*ROOMS, sabotage=sabotage(job="'pseudonym_key': '6f' * 32"))
 
     assert status != 0
     assert "sous la clé de la convention" in demo.said, demo.said

@@ -30,8 +30,32 @@ def test_the_summary_says_who_did_what_and_how_long_it_took(told):
     assert {"name", "who", "status", "seconds"} == set().union(*steps)
     # the second factor at the door, a refusal told as such: every step ended on an answer of the site
     assert {step["status"] for step in steps} <= {200, 201, 206, 403, 404, 409, 422}
-    told = {"hospital", "motorway", "agency", "watch", *cast.NEWCOMERS}
-    assert {one.key for one in cast.CAST if one.body in told} - {step["who"] for step in steps} == set()
+    assert {one.key for one in cast.CAST} - {step["who"] for step in steps} == set(), "everybody of the cast acts"
+
+
+def test_the_summary_has_every_kind_of_zone_on_a_real_commune(told):
+    demo, _ = told
+
+    zones = demo.summary["zones"]
+    assert {zone["kind"] for zone in zones} >= {
+        "hospital", "care_network", "eco_district", "av_city", "av_motorway", "av_mountain"
+    }  # fmt: skip
+    for zone in zones:
+        assert zone.get("length_km", 0) > 0 or (zone["commune"] and zone["population"] > 0), zone
+
+
+def test_the_summary_tells_every_refusal_with_its_rules(told):
+    demo, _ = told
+
+    summary = demo.summary
+    refusals = summary["refusals"]
+    assert refusals
+    for refusal in refusals:
+        assert {"step", "who", "rules"} <= refusal.keys()
+        assert refusal["rules"] and refusal["step"]
+        assert refusal["who"] in {"machine", *(one.key for one in cast.CAST)}
+    said = {rule for refusal in refusals for rule in refusal["rules"]}
+    assert {"G02", "G06", "G10", "G12", "G26"} <= said  # unnamed, commercial, suspended, unsigned, objected
 
 
 def test_the_release_of_the_summary_is_counted(told):

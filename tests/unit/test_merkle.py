@@ -152,3 +152,19 @@ def test_tile_numbers_are_written_as_c2sp_writes_them():
     assert tiles.name_of(1234067) == "x001/x234/067"
     assert tiles.number_of("1/2") is None
     assert tiles.number_of("x000/001") is None
+
+
+def test_the_root_needs_no_tile_beyond_the_edge():
+    stored, edge = {}, tiles.Edge()
+    for size in (1, 255, 256, 257, 65_536, 65_537, 70_000):
+        stored |= edge.grow(leaves(size)[edge.size :])
+        read = []
+
+        root = merkle.range_root(
+            0,
+            size,
+            tiles.node_reader(lambda level, n: read.append((level, n)) or stored[level, n]),  # noqa: B023
+        )
+
+        assert root == edge.root()
+        assert set(read) <= set(tiles.edge_of(size)), size
