@@ -7,8 +7,14 @@ from pathlib import Path
 import pytest
 from django.db import connection
 from django.utils import translation
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from tests import postgres
+
+# Never a timed test: a busy machine is slow at making examples, and that is no fault of the code.
+hypothesis_settings.register_profile("terrain", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("terrain")
 
 
 @pytest.fixture(scope="session")
