@@ -28,6 +28,7 @@ ORDERS = ("mdy", "dmy")  # of the day in a date with bars: 8/21/2023 or 21/8/202
 EXTENSIONS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz", ".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz")
 GZIP = b"\x1f\x8b"
 CHUNK = 1024 * 1024  # bytes
+FEW = 5  # rows: fewer are not shown apart (legal-gate, section 7.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -686,15 +687,16 @@ def mends_in_words(reading: Reading) -> list[str]:
     told, mended = [], reading.mended
     for name, years in sorted(mended.get("century", {}).items()):
         if years:
-            year = max(sorted(years), key=lambda y: years[y])
-            count = sum(years.values())
+            # A year that few rows bear is counted, not shown: the page tells columns, not rows.
+            shown = sorted(y for y in years if years[y] >= FEW) or [max(sorted(years), key=lambda y: years[y])]
+            facts = {
+                "name": name, "n": _n(sum(years.values())), "first": shown[0], "last": shown[-1],
+                "from": f"20{shown[0][2:]}", "to": f"20{shown[-1][2:]}",
+            }  # fmt: skip
             told.append(
-                ngettext(
-                    "« %(name)s » : %(n)s date, année %(year)s lue 20%(short)s",
-                    "« %(name)s » : %(n)s dates, année %(year)s lue 20%(short)s",
-                    count,
-                )
-                % {"name": name, "n": _n(count), "year": year, "short": year[2:]}
+                _("« %(name)s » : %(n)s dates, année %(first)s lue %(from)s") % facts
+                if len(shown) == 1
+                else _("« %(name)s » : %(n)s dates, années %(first)s à %(last)s lues %(from)s à %(to)s") % facts
             )
     for name, counts in sorted(mended.get("dates", {}).items()):
         if counts["changed"]:

@@ -89,10 +89,11 @@ def test_what_was_mended_is_told_on_the_page_and_in_the_log(empty):  # noqa: F81
 
     words = mends_in_words(Reading.of(second.reading))
     assert [w.replace("\xa0", " ").replace("\u202f", " ") for w in words] == [
-        "« created » : 3 395 dates, année 0015 lue 2015", "« ended » : 3 395 dates, année 0015 lue 2015",
+        "« created » : 3 395 dates, années 0014 à 0015 lues 2014 à 2015",
+        "« ended » : 3 395 dates, années 0014 à 0015 lues 2014 à 2015",
     ]  # fmt: skip
     page = client.get(second.get_absolute_url()).content.decode()
-    assert "Corrigé à la lecture" in page and "année 0015 lue 2015" in page
+    assert "Corrigé à la lecture" in page and "années 0014 à 0015 lues 2014 à 2015" in page
     (act, told), _ordered, (asked, how) = last_events(3)
     assert (act, asked) == ("version.profile", "version.reread")
     assert told["mended"]["century"]["ended"].keys() == {"0014", "0015"}
@@ -109,7 +110,7 @@ def test_the_public_page_says_what_was_mended(empty, client):  # noqa: F811
 
     page = client.get(empty.get_absolute_url()).content.decode()
 
-    assert "Corrigé à la lecture" in page and "année 0015 lue 2015" in page
+    assert "Corrigé à la lecture" in page and "années 0014 à 0015 lues 2014 à 2015" in page
 
 
 def test_a_reading_is_undone_by_another_reading(empty):  # noqa: F811

@@ -362,6 +362,7 @@ def version_detail(request, slug, number):
         "mends": mends_in_words(Reading.of(version.reading)),
         "renamed": _renamed(version.reading.get("mended", {})),
         "proposals": proposals_in_words(version.proposed),
+        "mended_in": _mended_in(version),
         "twins": list(dataset.versions.filter(stored_as=version.stored_as).exclude(pk=version.pk)),
         "good": dataset.versions.filter(status=DatasetVersion.Status.PROFILED).first(),
         "may_add_version": permissions.may(request.user, "add_version", dataset.zone),
@@ -392,6 +393,14 @@ def _reading_in_words(reading: Reading) -> list[tuple[str, Any]]:
     if reading.blank_lines:
         words.append((_("Lignes vides passées"), str(reading.blank_lines)))
     return words
+
+
+def _mended_in(version: DatasetVersion) -> DatasetVersion | None:
+    """The later reading of the same bytes that took up what was proposed here."""
+    later = version.dataset.versions.filter(
+        stored_as=version.stored_as, number__gt=version.number, status=DatasetVersion.Status.PROFILED
+    )
+    return later.first() if version.proposed else None
 
 
 def _renamed(mended: dict[str, Any]) -> list[str]:

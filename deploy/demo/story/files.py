@@ -144,7 +144,13 @@ def charging(story: Story):
 
 
 def charging_mended(story: Story):
-    mend(story, "bruno", "charging", "« created » : 3 395 dates, année 0015 lue 2015", "« ended » : 3 395 dates")
+    mend(
+        story,
+        "bruno",
+        "charging",
+        "« created » : 3 395 dates, années 0014 à 0015 lues 2014 à 2015",
+        "« ended » : 3 395 dates",
+    )
     confirm(story.people["bruno"], story.memory.charging, CHARGING_WORDS, CHARGING_CHOSEN)
     publish(story.people["bruno"], story.memory.charging)
 
