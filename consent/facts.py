@@ -149,8 +149,8 @@ def prospective(
 ) -> gate.Case:
     """What a first release under a convention not yet made would be judged on: the simulation, and the approval.
 
-    Nothing is invented: there is no signature, no named person and no notice yet, so that the rules of
-    `gate.SETTLED_LATER` refuse and say so. The key is the one thing that the signature itself makes.
+    Nothing is invented: there is no signature and no named person yet, so that the rules of `gate.SETTLED_LATER`
+    refuse and say so. The key and the convention's public page are what the signature itself makes.
     """
     now = now or clock.now()
     offer = Offer.objects.select_related("dataset__service", "dataset__holder", "dataset__zone__operator").get(
@@ -199,7 +199,7 @@ def prospective(
         scopes=scopes,
         epoch=epoch_of(scopes),
         notice=gate.NoticeFacts(
-            published_at=None,
+            published_at=now,  # the last signature puts the convention's page online
             missing=(),
             standing_published_at=offer.notice_published_at,
             offer_is_unchanged=_is_as_signed(offer),

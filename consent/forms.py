@@ -336,6 +336,22 @@ class OfferForm(forms.Form):
         return {**cleaned, "holder_basis": {k: v for k, v in basis.items() if v}, "notice": notice}
 
 
+class GroupForm(forms.Form):
+    """All the columns of one role at once: supplied with their default treatment, for one reason that they share."""
+
+    every = forms.BooleanField(label=_("remettre toutes les colonnes de ce groupe"), required=False)
+    why = forms.CharField(label=_("une raison commune"), max_length=300, required=False)
+
+    def __init__(self, *args, role, **facts):
+        super().__init__(*args, prefix=f"g-{role}", **facts)
+
+    def shared(self) -> dict | None:
+        """What the group says for its columns; None before it is sent."""
+        if not self.is_bound or not self.is_valid():
+            return None
+        return {"include": self.cleaned_data["every"], "why": self.cleaned_data["why"].strip()}
+
+
 class ColumnForm(forms.Form):
     """One column of the dataset: is it supplied, why, and what happens to it."""
 
@@ -343,9 +359,9 @@ class ColumnForm(forms.Form):
     justification = forms.CharField(label=_("pourquoi elle est nécessaire"), max_length=300, required=False)
     approves_sensitive = forms.BooleanField(label=_("approuver séparément"), required=False)
 
-    def __init__(self, *args, column, **facts):
+    def __init__(self, *args, column, shared=None, **facts):
         super().__init__(*args, prefix=f"c{column.pk}", **facts)
-        self.column = column
+        self.column, self.shared = column, shared or {"include": False, "why": ""}
         self.is_identifier = column.role in ("", ColumnRole.DIRECT_IDENTIFIER)
         self.is_sensitive = column.role == ColumnRole.SENSITIVE
         if self.is_identifier:
@@ -371,8 +387,11 @@ class ColumnForm(forms.Form):
 
     def clean(self):
         cleaned = super().clean()
+        if self.shared["include"] and not self.is_identifier:
+            cleaned["include"] = True
         if cleaned.get("include"):
-            if not cleaned.get("justification", "").strip():
+            cleaned["justification"] = cleaned.get("justification", "").strip() or self.shared["why"]
+            if not cleaned["justification"]:
                 self.add_error("justification", _("Dites en une phrase pourquoi cette colonne est nécessaire."))
             if self.is_sensitive and not cleaned.get("approves_sensitive"):
                 self.add_error("approves_sensitive", _("Sensibilité renforcée : approuvez-la séparément."))

@@ -8,17 +8,18 @@ from django.http import Http404
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from broker import clock
 from broker.accounts.countersigning import pending
 from consent import permissions, terms, treatments
 from consent.document import treatment_of
-from consent.forms import CodeForm, ColumnForm, DecisionForm, OfferForm, OpinionForm
+from consent.forms import CodeForm, ColumnForm, DecisionForm, GroupForm, OfferForm, OpinionForm
 from consent.models import Offer, Opinion
 from consent.transitions import offer as offers
 from consent.words import BASES, CONDITIONS, purpose_label
-from zones.models import Dataset
+from zones.models import ColumnRole, Dataset
 
 
 def seen(request, pk) -> Offer:
@@ -39,7 +40,8 @@ def create(request, slug):
         column.dataset = dataset
     data = request.POST or None
     form = OfferForm(data, dataset=dataset, initial=_first_words(dataset))
-    lines = [ColumnForm(data, column=column) for column in columns]
+    groups = _groups(data, columns)
+    lines = [line for group in groups for line in group["lines"]]
     if request.method == "POST" and all([form.is_valid(), *(line.is_valid() for line in lines)]):
         chosen = [line for line in (line.line() for line in lines) if line]
         if chosen:
@@ -47,8 +49,32 @@ def create(request, slug):
             messages.success(request, _("Brouillon enregistré. Relisez-le, puis soumettez-le à décision."))
             return redirect("offer-detail", pk=made.pk)
         form.add_error(None, _("Choisissez au moins une colonne à remettre."))
-    context = {"dataset": dataset, "form": form, "lines": lines}
+    context = {
+        "dataset": dataset, "form": form, "groups": groups, "wrong": sum(bool(line.errors) for line in lines),
+        "identifiers": [column for column in columns if column.role in ("", ColumnRole.DIRECT_IDENTIFIER)],
+    }  # fmt: skip
     return render(request, "consent/offer_create.html", context, status=422 if form.is_bound else 200)
+
+
+ROLE_ORDER = ("subject_key", "quasi_identifier", "measure", "timestamp", "geo", "staff", "sensitive", "free_text")
+
+
+def _groups(data, columns) -> list[dict]:
+    """The columns that may leave, by role. A group may be ticked as a whole and share one reason (but for those of
+    reinforced sensitivity, approved one by one); identifiers never leave and have no line."""
+    groups = []
+    for role in ROLE_ORDER:
+        mine = [column for column in columns if column.role == role]
+        if not mine:
+            continue
+        alone = role == ColumnRole.SENSITIVE
+        group = GroupForm(data, role=role) if not alone else None
+        shared = group.shared() if group else None
+        groups.append(
+            {"role": role, "label": ColumnRole(role).label, "form": group,
+             "lines": [ColumnForm(data, column=column, shared=shared) for column in mine]}
+        )  # fmt: skip
+    return groups
 
 
 def _first_words(dataset) -> dict:
@@ -90,6 +116,10 @@ def detail(request, pk):
         "steps": steps(offer, user) if inside else [],
         "may_write": inside and permissions.can(permissions.require_offer_writer, user, zone),
         "holder_has_signed": offer.mandates.filter(party="holder").exists(),
+        "acts": [
+            {"name": name, "label": ACTS[name]} for name in ACTS
+            if (offer.status, name) in offers.NEXT and permissions.can(permissions.require_operator, user, zone)
+        ] if inside else [],
     }  # fmt: skip
     return render(request, "consent/offer_detail.html", context)
 
@@ -256,6 +286,34 @@ def publish(request, pk):
         "first": pending("offer.publish", offers.countersign_ref(offer)),
     }  # fmt: skip
     return render(request, "consent/offer_publish.html", context, status=422 if form.is_bound else 200)
+
+
+ACTS = {"suspend": gettext_lazy("Suspendre l'offre"), "resume": gettext_lazy("Remettre l'offre en ligne"),
+        "end": gettext_lazy("Mettre fin à l'offre")}  # fmt: skip
+
+
+def act(request, pk, name):
+    """Suspend, put back online (by two), or end: what it changes is said first."""
+    offer = seen(request, pk)
+    if not permissions.can(permissions.require_operator, request.user, offer.dataset.zone):
+        raise Http404
+    offers.next_state(offer.status, name)
+    form = DecisionForm(request.POST or None, reason_required=name == "suspend") if name != "end" else None
+    if request.method == "POST" and (form is None or form.is_valid()):
+        reason = {} if form is None else {"reason": form.cleaned_data["reason"]}
+        verb = {"suspend": offers.suspend, "resume": offers.resume, "end": offers.end}[name]
+        decided = verb(offer, by=request.user, **reason)
+        if decided.status == offer.status:
+            messages.success(request, _("Premier accord enregistré : un second agent doit décider aussi."))
+        else:
+            messages.success(request, _("Offre désormais « %s ».") % decided.get_status_display())
+        return redirect("offer-detail", pk=pk)
+    context = {
+        "offer": offer, "form": form, "name": name, "title": ACTS[name],
+        "first": pending("offer.resume", offers.countersign_ref(offer)) if name == "resume" else None,
+        "live": offer.conventions.filter(status__in=("signing", "active", "suspended")).count(),
+    }  # fmt: skip
+    return render(request, "consent/offer_act.html", context, status=422 if form and form.is_bound else 200)
 
 
 @require_POST

@@ -12,6 +12,7 @@ from django.urls import reverse
 from broker import clock
 from broker.accounts import grants, second_factor
 from consent.models import Application, Convention, Offer, RegistryEntry
+from consent.transitions import application as applications
 from tests import factories
 from tests.actors import signed_in, world
 from tests.integration.test_same_day_path import (
@@ -311,3 +312,82 @@ def test_the_second_factor_is_asked_at_the_act_even_in_a_fresh_session():
 
     assert answer.status_code == 422
     assert not convention.signatures.filter(party="experimenter").exists()
+
+
+def test_a_whole_group_of_columns_leaves_for_one_shared_reason():
+    dataset = factories.dataset()
+    claire, *_others = an_operator(dataset)
+    age = dataset.columns.get(name="age")
+    today = clock.today()
+
+    answer = signed_in(claire).post(
+        reverse("offer-create", args=[dataset.slug]),
+        {
+            "title": "Séjours", "purposes": ["diagnosis_support_rnd"], "delivery_mode": "environment",
+            "environment_klass": "secure", "models_fate": "destroyed", "results_owner": "x", "price": "gratuit",
+            "expert_hours": 1, "releases_per_month": 1, "downloads_per_release": 1, "starts_on": today,
+            "ends_on": today + timedelta(days=30), "g-measure-every": "on", "g-measure-why": "ce que l'essai prévoit",
+            f"c{age.pk}-include": "on", f"c{age.pk}-justification": "premier facteur de risque",
+        },
+    )  # fmt: skip
+
+    offer = Offer.objects.get()
+    assert answer.status_code == 302
+    assert {line.column.name: line.justification for line in offer.columns.all()} == {
+        "age": "premier facteur de risque",
+        **dict.fromkeys(("time_in_hospital", "diag_1", "readmitted"), "ce que l'essai prévoit"),
+    }
+
+
+def test_an_error_in_the_offer_loses_nothing_that_was_typed():
+    dataset = factories.dataset()
+    claire, *_others = an_operator(dataset)
+    age = dataset.columns.get(name="age")
+
+    answer = signed_in(claire).post(
+        reverse("offer-create", args=[dataset.slug]),
+        {"title": "Mes séjours", f"c{age.pk}-include": "on", "g-measure-why": "une raison gardée"},
+    )
+
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    assert "1 colonne est à compléter" in page
+    assert all(kept in page for kept in ('value="Mes séjours"', 'value="une raison gardée"'))
+
+
+def test_an_offer_is_suspended_then_put_back_by_two_then_ended():
+    offer, claire, hugo = published_offer(factories.dataset())
+    grants.give(hugo, "zones.operate", offer.dataset.zone, by=claire)
+    first, second = signed_in(claire), signed_in(hugo)
+
+    assert reverse("offer-suspend", args=[offer.pk]) in first.get(f"/offres/{offer.pk}/").content.decode()
+    first.post(reverse("offer-suspend", args=[offer.pk]), {"reason": "capteur en panne"})
+    suspended = Offer.objects.get(pk=offer.pk).status
+    first.post(reverse("offer-resume", args=[offer.pk]), {"reason": "réparé"})
+    after_one = Offer.objects.get(pk=offer.pk).status
+    second.post(reverse("offer-resume", args=[offer.pk]), {"reason": "vu"})
+    after_two = Offer.objects.get(pk=offer.pk).status
+    first.post(reverse("offer-end", args=[offer.pk]))
+
+    assert (suspended, after_one, after_two) == ("suspended", "suspended", "published")
+    assert Offer.objects.get(pk=offer.pk).status == "ended"
+
+
+def test_a_simulation_lists_the_notice_only_while_it_has_not_run():
+    offer, _claire, _hugo = published_offer(factories.dataset())
+    organisation, founder = a_startup()
+
+    fresh = facts_rules(offer, founder, organisation)
+    Offer.objects.filter(pk=offer.pk).update(notice_published_at=clock.now() - timedelta(days=8))
+    run = facts_rules(offer, founder, organisation)
+
+    assert ("G20" in fresh, "G20" in run) == (True, False)
+
+
+def facts_rules(offer, founder, organisation):
+    decision = applications.judge(
+        offer, by=founder, organisation=organisation, environment=organisation.environments.first(),
+        purpose_kind="experimentation", purpose_code=offer.purposes[0], starts_on=clock.today(),
+        ends_on=clock.today() + timedelta(days=30),
+    )  # fmt: skip
+    return {reason.rule for reason in decision.refusals}
