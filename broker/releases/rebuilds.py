@@ -57,7 +57,7 @@ def stale(most: int = 25) -> list[Release]:
 
 def may_start(user, release: Release) -> bool:
     """A named person, or the operator's own people: whoever waits for it, or answers for it."""
-    return permissions.may_request(user, release.convention) or permissions.sees_reasons_of_loss(user, release)
+    return permissions.is_named(user, release.convention) or permissions.sees_reasons_of_loss(user, release)
 
 
 @recorded("release.rebuild")
