@@ -137,6 +137,10 @@ class FranceMap:
     marks: tuple[Mark, ...]
     elsewhere: tuple[str, ...]  # zones that this map cannot place
 
+    @property
+    def has_groups(self) -> bool:
+        return any(len(mark.names) > 1 for mark in self.marks)
+
 
 FRANCE_WIDTH, FRANCE_MARGIN = 400.0, 10.0
 NEAR = 22.0  # units of the drawing: marks closer than this are one

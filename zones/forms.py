@@ -43,11 +43,11 @@ def _choice(label: Words) -> forms.ChoiceField:
     )
 
 
-def _member(name: str, label: Words) -> dict[str, forms.Field]:
+def _member(name: str, label: Words, joined: Words) -> dict[str, forms.Field]:
     """A member of a care network: its name, and the day on which it joined in writing."""
     return {
         name: line(label, help_text=_l("Son nom ; laissez vide s'il n'y en a pas.")),
-        f"{name}{JOINED}": day(_l("A adhéré par écrit le")),
+        f"{name}{JOINED}": day(joined),
     }
 
 
@@ -102,10 +102,16 @@ EVIDENCE: dict[str, dict[str, forms.Field]] = {
         "dpia": line(_l("Analyse d'impact (AIPD)"), help_text=_l("Sa référence et sa date.")),
     },
     "care_network": {
-        **_member("pharmacy", _l("Pharmacie membre")),
-        **_member("general_practice", _l("Cabinet de médecine générale membre")),
-        **_member("care_structure", _l("Structure de soins membre")),
-        **_member("home_hospitalisation", _l("Service d'hospitalisation à domicile membre")),
+        **_member("pharmacy", _l("Pharmacie membre"), _l("Adhésion écrite de la pharmacie, le")),
+        **_member("general_practice", _l("Cabinet de médecine générale membre"), _l("Adhésion écrite du cabinet, le")),
+        **_member(
+            "care_structure", _l("Structure de soins membre"), _l("Adhésion écrite de la structure de soins, le")
+        ),
+        **_member(
+            "home_hospitalisation",
+            _l("Service d'hospitalisation à domicile membre"),
+            _l("Adhésion écrite de l'hospitalisation à domicile, le"),
+        ),
     },
     "eco_district": {
         "intermittent_production": _choice(_l("Production intermittente (solaire, éolien)")),
