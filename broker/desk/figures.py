@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import connection
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.utils.translation import ngettext
 
 from broker import clock
@@ -112,6 +112,12 @@ def map_of_zones(most: int = 300) -> drawing.FranceMap | None:
     """Where the open zones are."""
     placed = Zone.objects.filter(status=Zone.Status.OPEN).order_by("name").values_list("name", "communes")[:most]
     return drawing.france_map((name, tuple(codes)) for name, codes in placed)
+
+
+def zones_of_persons(limit: int = 50):
+    """Open zones that supply data about persons: those where somebody may have to say no."""
+    held = Dataset.objects.filter(zone=OuterRef("pk"), status=Dataset.Status.PUBLISHED, is_personal=True)
+    return Zone.objects.filter(Exists(held), status=Zone.Status.OPEN).order_by("name", "pk")[:limit]
 
 
 def uses(limit: int = 10):

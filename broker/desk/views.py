@@ -33,7 +33,7 @@ def home(request):
 @login_not_required
 @require_safe
 def about_me(request):
-    return render(request, "desk/about_me.html", {"uses": figures.uses(), "zones": figures.open_zones(50)})
+    return render(request, "desk/about_me.html", {"uses": figures.uses(), "zones": figures.zones_of_persons()})
 
 
 @require_safe
