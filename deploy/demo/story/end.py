@@ -26,7 +26,8 @@ def after_the_end(story: Story):
     answer = theo.submit(f"/remises/{number}/", "download-form")
     shown = acts.reasons(Page(answer))
     late = ("G10",) if shown[:1] == ["G10"] else ()  # the hourly job may have written the end down in between
-    story.refused("un jour après la fin de la convention", "theo", answer, *late, "G11")
+    overdue = ("G38",) if shown[-1:] == ["G38"] else ()  # an order to withdraw that he let pass, if he received one
+    story.refused("un jour après la fin de la convention", "theo", answer, *late, "G11", *overdue)
 
 
 def what_is_due(story: Story):

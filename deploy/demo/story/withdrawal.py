@@ -43,7 +43,9 @@ def everything_refused(story: Story):
     """A new release: every reason at once, the accreditation, the convention, the kill switch."""
     lucie, ref = acts.again(story, "lucie"), story.memory["convention_cardelia"]
     answer = lucie.submit(f"/conventions/{ref}/remises/nouvelle/", "release-form", expect=403)
-    story.refused("l'agrément de l'organisation est retiré", "lucie", answer, "G04", "G10", "G14")
+    # An order to withdraw a patient who objected, if she received one, was due before these sixteen days were over.
+    overdue = ("G38",) if "G38" in acts.reasons(Page(answer)) else ()
+    story.refused("l'agrément de l'organisation est retiré", "lucie", answer, "G04", "G10", "G14", *overdue)
 
 
 def desk_task(story: Story):
