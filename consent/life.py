@@ -242,12 +242,11 @@ def _while_suspended(convention: Convention, may: dict[str, bool]) -> Turn:
         return Turn(
             _("l'opérateur"), _("L'agrément de l'expérimentateur est perdu : décider si la convention est résiliée."),
             day_of(since), until, is_late=clock.today() > until, is_mine=may["operate"],
-            url=reverse("convention-terminate", **here), action=_("Décider de la résiliation"), tone="no",
+            url=reverse("convention-terminate", **here), action=_("Décider de la résiliation"),
         )  # fmt: skip
     return Turn(
         _("l'opérateur"), _("Lever la cause, puis rétablir l'accès à deux agents. La durée ne s'allonge pas."),
         day_of(since), is_mine=may["operate"], url=reverse("convention-resume", **here), action=_("Rétablir l'accès"),
-        tone="no",
     )  # fmt: skip
 
 
