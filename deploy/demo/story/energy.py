@@ -120,7 +120,10 @@ def ask_too_early(story: Story):
 
 
 def ask(story: Story):
-    acts.again(story, "theo")
+    if (
+        "patients_convention" not in story.memory
+    ):  # else he signed in again for it already: a fresh code is half a minute's wait
+        acts.again(story, "theo")
     acts.ask_release("theo", "curves_convention", "curves_release")(story)
 
 
