@@ -35,11 +35,11 @@ LOOKS = {  # width in CSS pixels, scheme
 USUAL = ("desktop-light", "phone-dark")
 # The README's pictures: name, who looks, the page (a key of the story's memory in braces), width, height of the cut.
 BEST = (
-    ("home", "", "/", 1280, 1180),
+    ("home", "", "/", 1280, 2000),
     ("zone", "", "/zones/{hospital}/", 1280, 1180),
     ("dataset", "", "/jeux/{stays}/", 1280, 1180),
     ("convention", "julie", "/conventions/{convention}/", 1280, 1180),
-    ("release", "samir", "/remises/{release}/", 1280, 1180),
+    ("release", "lucie", "/remises/{release_cardelia}/", 1280, 1400),
     ("journal", "anne", "/journal/?question=refus", 1280, 1180),
 )
 MOST_BYTES, MOST_BYTES_ALL = 150_000, 1_000_000
