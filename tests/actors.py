@@ -137,7 +137,7 @@ def world() -> World:
             kind="dataset", ref=str(factories.dataset(zone).pk), reason="doute sur un capteur", set_by=operator
         ),
         "consent_import": ConsentImport.objects.create(
-            dataset=dataset, receipt="I", file_name="consentements.csv", status="done", received_by=steward
+            dataset=dataset, receipt=f"I{dataset.pk}", file_name="consentements.csv", status="done", received_by=steward
         ),
         "leaf": SimpleNamespace(index=0), "licence": factories.licence(startup, dataset, by=representative),
     }  # fmt: skip
