@@ -248,6 +248,11 @@ class UndertakingForm(forms.Form):
         help_text=_("Six chiffres. Votre engagement porte l'empreinte du texte et l'heure."),
     )  # fmt: skip
 
+    def __init__(self, *args, asks_code: bool = True, **kwargs):
+        super().__init__(*args, **kwargs)
+        if not asks_code:
+            del self.fields["code"]
+
 
 class OfferForm(forms.Form):
     """What is decided once, but for the columns (`ColumnForm`, one a column)."""

@@ -4,7 +4,7 @@ Its time is read on the project's clock, so that the gate compares it with its o
 second use is refused for as long as it would still be accepted (RFC 6238, section 5.2).
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from allauth.mfa import app_settings as mfa_settings
 from allauth.mfa.models import Authenticator
@@ -20,6 +20,7 @@ from broker.audit.actions import describe, record, recorded, under_way
 from broker.errors import BadInput
 
 SESSION_KEY = "second_factor_at"
+JUST_GIVEN = timedelta(minutes=5)
 TRIES, TRIES_SECONDS = 5, 300  # wrong codes at an act, for one person, within this time
 
 
@@ -77,6 +78,19 @@ def confirm(user, code: str) -> dict[str, str]:
     cache.delete(_tries(user))
     authenticator.record_usage()
     return {"method": "totp", "authenticator": str(authenticator.pk), "at": clock.now().isoformat()}
+
+
+def just_given(request) -> dict[str, str] | None:
+    """The evidence of a second factor given in this session less than `JUST_GIVEN` ago; None when none was.
+
+    For acts that follow another at once: a code serves once, and nobody waits thirty seconds for the next one."""
+    given = at(request)
+    if given is None or not timedelta(0) <= clock.now() - given <= JUST_GIVEN:
+        return None
+    authenticator = authenticator_of(request.user)
+    if authenticator is None:
+        return None
+    return {"method": "totp in this session", "authenticator": str(authenticator.pk), "at": given.isoformat()}
 
 
 def _tries(user) -> str:

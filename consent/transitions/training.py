@@ -42,15 +42,18 @@ def undertaking_text(convention: Convention, user, language: str = "fr") -> str:
     )  # fmt: skip
 
 
-def sign_undertaking(convention: Convention, *, by, code: str, typed: str, text_sha256: str) -> Undertaking:
-    """`by`, named under `convention`, undertakes the text they were shown, second factor at the act.
+def sign_undertaking(
+    convention: Convention, *, by, typed: str, text_sha256: str, code: str = "", given: dict[str, str] | None = None
+) -> Undertaking:
+    """`by`, named under `convention`, undertakes the text they were shown, second factor at the act: a fresh `code`,
+    or the evidence `given` by `second_factor.just_given`.
 
     The code is checked outside the transaction, so that a refusal afterwards never gives a spent code back.
     """
     _require_named(convention, by)
     if _plain(typed) != _plain(FORMULA):
         raise BadInput(_("Recopiez la formule telle qu'elle est écrite : « %s ».") % FORMULA)
-    evidence = second_factor.confirm(by, code)
+    evidence = given or second_factor.confirm(by, code)
     return _sign(convention, by=by, evidence=evidence, typed=typed, text_sha256=text_sha256)
 
 

@@ -7,6 +7,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from broker.accounts import second_factor
 from consent import life, permissions, readiness
 from consent.forms import CodeForm, PersonForm
 from consent.models import Convention, Signature
@@ -97,6 +98,7 @@ def sign(request, ref):
         signed = conventions.sign(
             convention, by=request.user, code=form.cleaned_data["code"], sha256=form.cleaned_data["sha256"]
         )
+        second_factor.remember(request)
         if signed.status == S.ACTIVE:
             messages.success(request, _("Convention signée par toutes les parties : elle est active."))
         else:

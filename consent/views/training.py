@@ -7,6 +7,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from broker import clock
+from broker.accounts import second_factor
 from consent import facts, gate, lessons, readiness, rules
 from consent.forms import QuestionsForm, UndertakingForm
 from consent.models import Undertaking
@@ -75,9 +76,10 @@ def undertaking(request, ref):
     convention = seen(request, ref)
     _colleague(request, convention)
     text = training.undertaking_text(convention, request.user)
-    form = UndertakingForm(request.POST or None, initial={"text_sha256": lessons.sha256(text)})
+    given = second_factor.just_given(request)
+    form = UndertakingForm(request.POST or None, asks_code=given is None, initial={"text_sha256": lessons.sha256(text)})
     if form.is_valid():
-        training.sign_undertaking(convention, by=request.user, **form.cleaned_data)
+        training.sign_undertaking(convention, by=request.user, given=given, **form.cleaned_data)
         messages.success(request, _("Engagement signé. Il porte votre nom, l'heure et l'empreinte du texte."))
         return redirect("person-ready", ref=ref)
     context = {

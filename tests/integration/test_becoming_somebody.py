@@ -395,6 +395,7 @@ def test_a_member_declares_but_does_not_attest(startup):
         ({"networks": "n'importe quoi"}, "ce n&#x27;est pas un réseau"),
         ({"country": "F1"}, "Deux lettres"),
     ],
+    ids=["cut short", "secret", "network off its bounds", "everybody", "no network", "no country"],
 )
 def test_a_bad_declaration_names_its_mend(julie, change, mend):
     answer = declared(signed_in(julie), **change)
@@ -417,6 +418,7 @@ SSH = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VH
         (f"  {pyrage.x25519.Identity.generate()}\n", "collez ici la clé publique"),
         (str(pyrage.x25519.Identity.generate()).lower(), "collez ici la clé publique"),
     ],
+    ids=["nothing", "words", "a key cut short", "an SSH key", "a secret key", "a secret key in small letters"],
 )
 def test_what_is_no_public_key_is_never_kept_and_the_page_says_what_to_paste(julie, pasted, mend):
     answer = declared(signed_in(julie), age_recipient=pasted)

@@ -124,3 +124,20 @@ def test_an_undertaking_whose_hash_is_not_of_its_text_is_refused_by_the_database
 
     with pytest.raises(DatabaseError, match="undertaking_sha256_is_of_its_text"), transaction.atomic():
         Undertaking.objects.create(convention=convention, user=samir, text="un", text_sha256="0" * 64, typed="x")
+
+
+def test_a_second_factor_just_given_serves_the_undertaking_and_an_older_one_does_not():
+    convention = a_convention(trained=False)
+    browser = signed_in(convention.named_persons.get().user)
+    path = f"/conventions/{convention.ref}/engagement/"
+
+    session = browser.session
+    session[second_factor.SESSION_KEY] = clock.now().isoformat()
+    session.save()
+    just_given = browser.get(path).content.decode()
+    session[second_factor.SESSION_KEY] = (clock.now() - timedelta(minutes=6)).isoformat()
+    session.save()
+    older = browser.get(path).content.decode()
+
+    assert 'name="code"' not in just_given
+    assert 'name="code"' in older

@@ -348,7 +348,8 @@ def confirm_person(officer: str, convention: str) -> Run:
 
 def train(who: str, convention: str) -> Run:
     """What G03 asks of a named person before personal data open: the training of each family of domains, then the
-    undertaking of this convention. From their desk; once confirmed or before. It costs `who` one TOTP code.
+    undertaking of this convention. From their desk; once confirmed or before. It costs `who` one TOTP code when
+    they gave none in the last minutes.
 
     A room whose convention is on personal data adds this step for each person it names, else G03 refuses them."""
 
@@ -362,8 +363,9 @@ def train(who: str, convention: str) -> Run:
                 page = person.page(onward[0])
             person.submit(str(page.response.url), "questions", **right)
         path = f"/conventions/{ref}/engagement/"
-        person.follow(ready, path)
-        answer = person.submit(path, "engagement", typed="Lu et compris, je m'engage", code=person.code())
+        asked = person.follow(ready, path).tree.xpath("//form[@id='engagement']//@name")
+        fresh = {"code": person.code()} if "code" in asked else {}
+        answer = person.submit(path, "engagement", typed="Lu et compris, je m'engage", **fresh)
         if "Vous êtes en règle" not in Page(answer).text:
             raise StepFailed("la page ne dit pas la personne en règle après la formation et l'engagement")
 
