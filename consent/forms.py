@@ -568,7 +568,7 @@ class PublicObjectionForm(forms.Form):
 
     dataset = forms.ModelChoiceField(
         Dataset.objects.none(), label=_("Ce que vous refusez"), required=False,
-        empty_label=_("Toute réutilisation de mes données par ce lieu"),
+        empty_label=_("Toute réutilisation de mes données par ce lieu"), widget=LongSelect,
     )  # fmt: skip
     local_id = forms.CharField(
         label=_("Le numéro par lequel ce lieu vous connaît"),
@@ -590,7 +590,7 @@ class PublicObjectionForm(forms.Form):
         chosen, speaks = self.fields["dataset"], self.fields["speaks"]
         assert isinstance(chosen, forms.ModelChoiceField) and isinstance(speaks, forms.ChoiceField)  # noqa: S101
         held = Dataset.objects.filter(zone=zone, is_personal=True, status=Dataset.Status.PUBLISHED)
-        chosen.queryset = held.order_by("title")
+        chosen.queryset = held.order_by("title").only("title")
         speaks.choices = ObjectionRequest.Speaks.choices
         speaks.initial = ObjectionRequest.Speaks.SELF
 
