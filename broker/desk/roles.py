@@ -92,8 +92,8 @@ def _zones(ids: set[int], roles: dict[str, set[int]]) -> list[Zone]:
         Zone.objects.filter(pk__in=ids)
         .select_related("operator")
         .annotate(
-            published=Count("datasets", filter=Q(datasets__status=Dataset.Status.PUBLISHED), distinct=True),
-            drafts=Count("datasets", filter=Q(datasets__status=Dataset.Status.DRAFT), distinct=True),
+            published=Count("datasets", filter=Q(datasets__status=Dataset.Status.PUBLISHED)),
+            drafts=Count("datasets", filter=Q(datasets__status=Dataset.Status.DRAFT)),
         )
         .order_by("name", "pk")[:LIMIT]
     )

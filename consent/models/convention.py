@@ -70,6 +70,10 @@ class Convention(models.Model):
 
     class Meta:
         ordering = ["-created_at", "pk"]
+        indexes = [
+            models.Index(fields=["-activated_at"], condition=Q(status="active"), name="convention_under_way"),
+            models.Index(fields=["-created_at", "id"], name="convention_latest_first"),
+        ]
         constraints = [
             models.CheckConstraint(condition=Q(ends_on__gte=F("starts_on")), name="convention_dates_in_order"),
             models.CheckConstraint(condition=Q(purpose_kind="experimentation"), name="convention_is_experimentation"),

@@ -74,6 +74,17 @@ class Offer(models.Model):
 
     class Meta:
         ordering = ["-created_at", "pk"]
+        indexes = [
+            models.Index(
+                fields=["dataset"],
+                include=["ends_on", "starts_on", "notice_published_at"],
+                condition=Q(status="published"),
+                name="offer_to_take_up",
+            ),
+            models.Index(
+                fields=["created_at", "id"], condition=Q(status__in=["draft", "under_review"]), name="offer_to_finish"
+            ),
+        ]
         constraints = [
             models.CheckConstraint(condition=Q(ends_on__gte=F("starts_on")), name="offer_dates_in_order"),
             models.CheckConstraint(

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Q
+from django.db.models import Q, TextField
+from django.db.models.functions import Cast
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -84,14 +85,14 @@ def offered_to(user) -> list[tuple[str, str, str]]:
     """What this person may cut: (kind, ref, name), the nearest first. A fixed number of queries."""
     zones = {pk for role in ("operate", "advise", "steward") for pk in grants.held(user, f"zones.{role}")}
     whole = {pk for role in ("operate", "advise") for pk in grants.held(user, f"zones.{role}")}
-    live = Convention.objects.filter(zone__in=zones, status=Convention.Status.ACTIVE).order_by("ref")
+    live = Convention.objects.filter(zone__in=zones, status=Convention.Status.ACTIVE).only("ref").order_by("ref")
     found = [("convention", str(row.pk), row.ref) for row in live[:100]]
-    found += [("dataset", str(row.pk), row.title) for row in Dataset.objects.filter(zone__in=zones)[:100]]
+    found += [("dataset", str(row.pk), row.title) for row in Dataset.objects.filter(zone__in=zones).only("title")[:100]]
     found += [("service", str(row.pk), row.name) for row in Service.objects.filter(zone__in=zones)[:100]]
     found += [("zone", str(row.pk), row.name) for row in Zone.objects.filter(pk__in=whole)]
     if user.holds(Role.REGISTRY_OFFICER):
         bodies = Organisation.objects.filter(kind="experimenter").exclude(pk__in=user.organisation_ids).order_by("name")
-        found += [("organisation", str(row.pk), row.name) for row in bodies[:300]]
+        found += [("organisation", str(pk), name) for pk, name in bodies.values_list("pk", "name")[:300]]
     return found
 
 
@@ -104,9 +105,9 @@ def seen_by(user):
     zones = {pk for role in grants.ZONE_ROLES for pk in grants.held(user, f"zones.{role}")}
     inside = Q(kind="zone", ref__in=[str(pk) for pk in zones])
     for kind, model in (("convention", Convention), ("dataset", Dataset), ("service", Service)):
-        inside |= Q(
-            kind=kind, ref__in=[str(pk) for pk in model.objects.filter(zone__in=zones).values_list("pk", flat=True)]
-        )
+        # Left in the database: a zone may hold datasets by the thousand, and the switches that are on are few.
+        refs = model.objects.filter(zone__in=zones).order_by().values_list(Cast("pk", TextField()))
+        inside |= Q(kind=kind, ref__in=refs)
     if user.holds(Role.REGISTRY_OFFICER):
         inside |= Q(kind="organisation")
     return switches.filter(inside)

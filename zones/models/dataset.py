@@ -96,6 +96,9 @@ class Dataset(models.Model):
         indexes = [
             GinIndex(fields=["search_text"], opclasses=["gin_trgm_ops"], name="dataset_search"),
             models.Index(fields=["-published_at", "-id"], condition=Q(status="published"), name="dataset_latest_first"),
+            # Rows are wide: what a zone's page, a desk and a convention's readers ask is answered by these alone.
+            models.Index(fields=["zone", "title", "id"], include=["status"], name="dataset_of_zone"),
+            models.Index(fields=["id"], include=["zone", "holder"], name="dataset_whose"),
         ]
         constraints = [
             models.CheckConstraint(
