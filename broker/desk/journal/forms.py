@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy
 from broker.audit.vocabulary import ACTS
 from broker.desk.journal import permissions, phrases
 from broker.desk.journal.questions import BY_KEY, QUESTIONS
+from consent.forms import LongSelect
 from zones.models import Dataset, Zone
 
 MOST_CHOICES = 50  # a longer list is asked by its identifier: nobody reads two hundred lines to choose one
@@ -32,7 +33,7 @@ class QuestionForm(forms.Form):
     person = forms.EmailField(label=gettext_lazy("Adresse de la personne"), required=False)
     organisation = forms.CharField(label=gettext_lazy("SIREN de l'organisation"), required=False, max_length=20)
     convention = forms.CharField(label=gettext_lazy("Référence de la convention"), required=False, max_length=30)
-    act = forms.ChoiceField(label=gettext_lazy("Acte"), required=False)
+    act = forms.ChoiceField(label=gettext_lazy("Acte"), required=False, widget=LongSelect)
     out = forms.ChoiceField(label=gettext_lazy("Issue"), choices=OUTS, required=False)
     decision = forms.UUIDField(label=gettext_lazy("Numéro de la décision"), required=False)
     since = Day(label=gettext_lazy("Du"), required=False)
