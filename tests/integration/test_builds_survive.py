@@ -87,6 +87,11 @@ def working(*, small: Path | None = None):
         process.wait()
 
 
+def has_tidied_up(release: Release) -> bool:
+    """The worker removes its scratch after the release is said ready."""
+    return not list(settings.SCRATCH.iterdir())
+
+
 def wait_for(what, release: Release):
     """The release, once `what` holds of it."""
     limit = time.monotonic() + PATIENCE
@@ -143,6 +148,7 @@ def test_a_build_whose_worker_is_killed_is_taken_up_again_and_gives_one_release(
     heard_of_nobody_for_a_minute()
     with working():
         wait_for(is_over, release)
+        wait_for(has_tidied_up, release)
 
     assert before, "the killed worker could not tidy up"
     assert is_whole(release, stays)
@@ -168,6 +174,7 @@ def test_a_build_whose_database_is_killed_ends_whole(stays):
 
     with working():
         wait_for(is_over, release)
+        wait_for(has_tidied_up, release)
 
     assert is_whole(release, stays), died
     assert list(settings.SCRATCH.iterdir()) == []

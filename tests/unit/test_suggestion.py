@@ -74,10 +74,10 @@ def test_a_map_keeps_every_commune_and_site_inside():
     class Place:
         name, latitude, longitude = "Portique", 45.1885, 5.7005
 
-    drawn = drawing.zone_map(["38185", "38151", "26362"], [Place])
+    drawn = drawing.zone_map(["38185", "38151", "26235"], [Place])
 
     assert [name for name, _ in drawn.outlines] == ["Grenoble", "Échirolles"]
-    assert drawn.missing == ("Valence",)
+    assert drawn.missing == ("Pierrelatte",)
     (point,) = drawn.points
     assert 0 <= point.x <= drawn.width and 0 <= point.y <= drawn.height
-    assert drawing.zone_map(["26362"], [Place]) is None, "a point without an outline is no map"
+    assert drawing.zone_map(["26235"], [Place]) is None, "a point without an outline is no map"
