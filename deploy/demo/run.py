@@ -67,7 +67,7 @@ def play(story: Story, told: list[tuple[str, list[Step]]], *, until: str = "", o
     started, lines, failed, complete = time.monotonic(), [], "", True
     for number, (_room, step) in enumerate(steps, 1):
         person = story.people[step.who]
-        person.last = None
+        person.last = story.answer = None
         begun = time.monotonic()
         try:
             step.run(story)
@@ -76,7 +76,8 @@ def play(story: Story, told: list[tuple[str, list[Step]]], *, until: str = "", o
         except Exception as error:  # a fault of the story's own code: told with its place, then the story stops
             failed = f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-4)}"
         seconds = time.monotonic() - begun
-        status = person.last.status_code if person.last is not None else None
+        answer = person.last if person.last is not None else story.answer  # None: a step that asked the site nothing
+        status = answer.status_code if answer is not None else None
         lines.append({"name": step.name, "who": step.who, "status": status, "seconds": round(seconds, 3)})
         mark = "" if not failed else "  ✗"
         out(f"{number:>3}/{len(steps)} {step.who:<7} — {step.name} … {f'{seconds:.1f}'.replace('.', ',')} s{mark}")

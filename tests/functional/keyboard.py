@@ -14,7 +14,7 @@ TABS = 200  # more than any page has stops
 class Keys:
     def __init__(self, page, axe):
         self.page, self.axe = page, axe
-        page.set_default_timeout(30_000)  # ms: a build's machine may be busy
+        page.set_default_timeout(60_000)  # ms: a build's machine may be busy
 
     # Going somewhere
 

@@ -61,6 +61,7 @@ class Story:
     zones: list[dict[str, Any]] = field(default_factory=list)  # kind, commune, population or length (km)
     refusals: list[dict[str, Any]] = field(default_factory=list)  # step, who, rules: the ids in order
     artefacts: dict[str, Any] = field(default_factory=dict)
+    answer: httpx.Response | None = None  # what a machine was last answered in this step, where no person asked
 
     @property
     def data(self) -> Path:

@@ -436,6 +436,7 @@ def pull(story: Story, order: str, *, kept_as: str = "", status: int = 200) -> h
             f"{story.delivery}/ordres/{order}/",
             headers={"Authorization": f"Terrain-Machine {story.memory['credential_secret' + kept_as]}"},
         )
+    story.answer = answer
     if answer.status_code != status:
         raise StepFailed(f"le serveur de remise a répondu {answer.status_code} : {answer.text[:600]}")
     return answer
