@@ -120,9 +120,7 @@ def ask_too_early(story: Story):
 
 
 def ask(story: Story):
-    if (
-        "patients_convention" not in story.memory
-    ):  # else he signed in again for it already: a fresh code is half a minute's wait
+    if "patients_convention" not in story.memory:  # else he has just signed it, with his second factor
         acts.again(story, "theo")
     acts.ask_release("theo", "curves_convention", "curves_release")(story)
 

@@ -363,10 +363,9 @@ STEPS = [
 # Played after the standing notices have run.
 RELEASES = [
     Step("reprend l'offre sur les patients, approuvée aussitôt", "theo",
-         lambda story: (acts.again(story, "theo"), acts.take_up(
-             "theo", "patients_offer", "patients_convention", solution="Tournées de visites à domicile",
-             purpose_code="care_organisation_rnd", basis_article_6="legitimate_interests", basis_article_9="9(2)(j)",
-             ends_on=acts.paper_day(170))(story))),
+         acts.take_up("theo", "patients_offer", "patients_convention", solution="Tournées de visites à domicile",
+                      purpose_code="care_organisation_rnd", basis_article_6="legitimate_interests",
+                      basis_article_9="9(2)(j)", ends_on=acts.paper_day(170))),
     Step("signe la convention sur les patients", "theo", acts.sign("theo", "patients_convention")),
     Step("se désigne ; le réseau de soins confirme", "maud", confirmed),
     Step("suit la formation et s'engage", "theo", acts.train("theo", "patients_convention")),

@@ -62,6 +62,7 @@ def _machine(story: Story, step: str, path: str) -> None:
             f"{story.delivery}{path}",
             headers={"Authorization": f"Terrain-Machine {story.memory['credential_secret']}"},
         )
+    story.answer = answer
     told = [reason["code"] for reason in answer.json().get("reasons", ())] if answer.status_code == 403 else None
     if told != ["G01"]:
         raise StepFailed(f"{step} : {answer.status_code} {answer.text[:600]}")

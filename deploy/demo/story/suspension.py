@@ -106,7 +106,7 @@ def go_on(story: Story):
     """The rest of the file, by range: the gate is asked anew, and says no."""
     address, headers, fields = story.memory["slow_request"]
     start_at = story.memory["slow_reader"].received
-    answer = story.people["samir"].browser.post(
+    answer = story.answer = story.people["samir"].browser.post(
         address, data=fields, headers={**headers, "Range": f"bytes={start_at}-"}
     )
     story.refused("une convention suspendue : le téléchargement coupé ne reprend pas", "samir", answer, "G10")

@@ -26,7 +26,7 @@ def decide(clerk: str, act: str, reason: str, *, where: str = "suspendus", told:
 
 
 def read_the_reproach(story: Story):
-    lucie = acts.again(story, "lucie")
+    lucie = story.entered("lucie")
     lucie.follow("/bureau/", "/registre/observations/")
     if "assurance" not in lucie.page("/registre/observations/").text:
         raise StepFailed("la fondatrice ne lit pas ce qui lui est reproché")
