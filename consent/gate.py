@@ -858,7 +858,7 @@ def no_direct_identifier(case: Case, rules: RuleSet) -> Verdict:
 
 
 def sensitive_variables(case: Case, rules: RuleSet) -> Verdict:
-    """G24, columns; the values of coded columns are blanked by the build in a later issue."""
+    """G24, columns; the build blanks the reinforced codes inside coded ones (`consent.codes`)."""
     classes = {column.name: column.sensitive_class for column in _dataset(case).columns}
     approved = {column.name for column in case.convention.columns if column.approves_sensitive}
     asked = [name for name in _columns(case) if classes.get(name)]
