@@ -11,6 +11,7 @@ import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, Q
@@ -202,7 +203,7 @@ def record(request_id: int, *, token: bytes, by=WORKER) -> str:
     return told
 
 
-def _opened(request_id: int) -> tuple[SealedRequest, Dataset]:
+def _opened(request_id: int) -> tuple[SealedRequest, Any]:
     request = SealedRequest.objects.select_for_update(of=("self",)).select_related("zone__operator").get(pk=request_id)
     wanted = request.facts.get("dataset")
     return request, Dataset.objects.select_related("zone__operator").get(pk=wanted) if wanted else None

@@ -136,8 +136,8 @@ def events(convention: Convention, signed: list) -> list[dict[str, Any]]:
     if convention.activated_at and not any(act.act == "sign_last" for act in acts):
         found.append({"at": convention.activated_at, "label": str(ACTS["sign_last"][0]), "tone": "ok"})
     for act in acts:
-        label, tone = ACTS[act.act]
-        words = str(label)
+        what, tone = ACTS[act.act]
+        words = str(what)
         if act.effect_on:
             words = _("%(what)s : dernier jour le %(day)s") % {"what": words, "day": f"{act.effect_on:%d/%m/%Y}"}
         found.append({"at": act.at, "label": words, "who": str(act.by or ""), "text": act.reason, "tone": tone})
@@ -181,7 +181,7 @@ def _to_come(convention: Convention) -> list[dict[str, Any]]:
 
 def turn(convention: Convention, *, missing: list[str], may: dict[str, bool]) -> Turn:
     """Whose turn it is. `may` says what the reader may do: sign, name, operate, attest."""
-    here = {"args": [convention.ref]}
+    here: dict[str, Any] = {"args": [convention.ref]}
     if convention.status == S.SIGNING:
         who = ", ".join(bodies(convention)[party].name for party in missing)
         return Turn(
@@ -210,7 +210,7 @@ def turn(convention: Convention, *, missing: list[str], may: dict[str, bool]) ->
 
 
 def _after_the_end(convention: Convention, may: dict[str, bool]) -> Turn:
-    here = {"args": [convention.ref]}
+    here: dict[str, Any] = {"args": [convention.ref]}
     given = convention.attestations.filter(answered_at=None).first()
     if given:
         return Turn(
@@ -236,7 +236,7 @@ def decide_by(convention: Convention) -> date | None:
 
 
 def _while_suspended(convention: Convention, may: dict[str, bool]) -> Turn:
-    here = {"args": [convention.ref]}
+    here: dict[str, Any] = {"args": [convention.ref]}
     since = convention.acts.filter(act="suspend").order_by("-at", "-pk").values_list("at", flat=True).first()
     if until := decide_by(convention):
         return Turn(

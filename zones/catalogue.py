@@ -148,7 +148,9 @@ def facets(asked: Asked) -> Facets:
         .values("said", "kind", "is_personal", "elsewhere", "offered", "offered_today")
         .annotate(n=Count("pk"))
     )
-    total, counts = 0, {name: Counter() for name in ("domain", "kind", "personal", "access")}
+    total = 0
+    counts: dict[str, Counter] = {name: Counter() for name in ("domain", "kind", "personal", "access")}
+    group: dict[str, Any]
     for group in groups:
         group["domains"] = group["said"].split()
         group["access"] = (

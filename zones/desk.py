@@ -47,7 +47,12 @@ def _zones_to_open(user, operated: set[int]) -> list[Task]:
             tasks.append(Task(_("Ouvrir la zone « %s »") % zone.name, zone.created_at, link))
         elif signed.first_by_id == user.pk:
             tasks.append(
-                Task(_("Ouverture de « %s », proposée par vous") % zone.name, signed.first_at, link, SECOND_PERSON)
+                Task(
+                    str(_("Ouverture de « %s », proposée par vous")) % zone.name,
+                    signed.first_at,
+                    link,
+                    str(SECOND_PERSON),
+                )
             )
         else:
             tasks.append(Task(_("Contresigner l'ouverture de « %s »") % zone.name, signed.first_at, link))
@@ -65,9 +70,9 @@ def _zones_to_close(user, operated: set[int]) -> list[Task]:
         zone = zones[signed.object_ref]
         link = reverse("zone-close", args=[zone.slug])
         if signed.first_by_id == user.pk:
-            words, turn = _("Fermeture de « %s », proposée par vous"), SECOND_PERSON
+            words, turn = str(_("Fermeture de « %s », proposée par vous")), str(SECOND_PERSON)
         else:
-            words, turn = _("Contresigner la fermeture de « %s »"), ""
+            words, turn = str(_("Contresigner la fermeture de « %s »")), ""
         tasks.append(Task(words % zone.name, signed.first_at, link, turn))
     return tasks
 

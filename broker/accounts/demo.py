@@ -6,6 +6,7 @@ import json
 import re
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from allauth.mfa import app_settings as mfa_settings
 from allauth.mfa.models import Authenticator
@@ -33,7 +34,7 @@ class Letter:
         return found[1] if found else ""
 
 
-def cast() -> list[dict[str, str]]:
+def cast() -> list[dict[str, Any]]:
     """Who is who, with the password that `seed_cast` wrote and the TOTP code of this moment."""
     from deploy.demo.cast import BODIES, CAST, NEWCOMERS
 
@@ -53,7 +54,7 @@ def cast() -> list[dict[str, str]]:
     }
     return [
         {
-            "key": one.key, "kind": kinds.get(one.body, Organisation.Kind.EXPERIMENTER.label),
+            "key": one.key, "kind": kinds.get(one.body, str(Organisation.Kind.EXPERIMENTER.label)),
             "look_at": places.get(one.look_first, one.look_first),
             "full_name": one.full_name, "title": one.title, "body": bodies[one.body],
             "email": one.email, "password": kept.get(one.key, {}).get("password", ""), "sees": one.sees,

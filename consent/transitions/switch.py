@@ -42,7 +42,7 @@ class Target:
 def target(kind: str, ref: str) -> Target:
     """Raises BadInput on what is not an object of the house that a switch can cut."""
     model = MODELS.get(kind)
-    row = model.objects.filter(pk=ref).first() if model is not None and str(ref).isdigit() else None
+    row = model._default_manager.filter(pk=ref).first() if model is not None and str(ref).isdigit() else None
     if row is None:
         raise BadInput(_("Choisissez ce qu'il faut couper dans la liste."))
     if kind == "organisation":
@@ -55,7 +55,7 @@ def targets_of(switches) -> dict[int, Target]:
     found: dict[int, Target] = {}
     for kind, model in MODELS.items():
         here = [one for one in switches if one.kind == kind and one.ref.isdigit()]
-        wanted = model.objects.filter(pk__in=[one.ref for one in here])
+        wanted = model._default_manager.filter(pk__in=[one.ref for one in here])
         wanted = wanted.select_related("zone") if kind in ("convention", "dataset", "service") else wanted
         rows = {str(row.pk): row for row in wanted} if here else {}
         for one in here:
@@ -106,7 +106,7 @@ def seen_by(user):
     inside = Q(kind="zone", ref__in=[str(pk) for pk in zones])
     for kind, model in (("convention", Convention), ("dataset", Dataset), ("service", Service)):
         # Left in the database: a zone may hold datasets by the thousand, and the switches that are on are few.
-        refs = model.objects.filter(zone__in=zones).order_by().values_list(Cast("pk", TextField()))
+        refs = model._default_manager.filter(zone__in=zones).order_by().values_list(Cast("pk", TextField()))
         inside |= Q(kind=kind, ref__in=refs)
     if user.holds(Role.REGISTRY_OFFICER):
         inside |= Q(kind="organisation")

@@ -227,7 +227,7 @@ def observe(request):
         .first()
     )
     step = entry and entry.adversarial_steps.select_related("opened_by", "observed_by").first()
-    if step is None:
+    if entry is None or not step:
         raise Http404
     may_answer = permissions.can(permissions.require_representative, request.user, organisation)
     is_open = step.closed_at is None and step.observed_at is None and entry.status in registry.LIVE

@@ -1,5 +1,7 @@
 """Pages of releases: ask, follow, read what was done, hand over."""
 
+from typing import Any
+
 import duckdb
 from django.contrib import messages
 from django.http import JsonResponse
@@ -202,7 +204,7 @@ def _bars(release: Release, whole: bool) -> list[dict]:
     if not whole:
         told = manifest.lost_to_tell(dropped) if dropped else {}
         dropped = {"protected_persons": told.get("protected_persons", 0), "small_class": told.get("small_classes", 0)}
-    rows = [{"label": _("remises"), "count": release.rows_out, "tone": "ok"}]
+    rows: list[dict[str, Any]] = [{"label": _("remises"), "count": release.rows_out, "tone": "ok"}]
     rows += [{"label": REASONS_OF_LOSS[name], "count": count, "tone": "no"} for name, count in dropped.items() if count]
     for row in rows:
         row["share"] = 100 * row["count"] / release.rows_in

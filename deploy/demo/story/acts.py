@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -197,7 +198,7 @@ def draft_offer(who: str, dataset: str, offer: str, reasons: dict[str, str], **c
         officer, slug = story.entered(who), story.memory[dataset]
         officer.follow(f"/jeux/{slug}/", f"/jeux/{slug}/offres/nouvelle/")
         page = officer.page(f"/jeux/{slug}/offres/nouvelle/")
-        fields = {}
+        fields: dict[str, Any] = {}
         for name, why in reasons.items():
             include = page.tree.xpath(f"//tr[th/code[text()='{name}']]//input[contains(@name, '-include')]/@name")
             if not include:
@@ -364,7 +365,7 @@ def train(who: str, convention: str) -> Run:
             person.submit(str(page.response.url), "questions", **right)
         path = f"/conventions/{ref}/engagement/"
         asked = person.follow(ready, path).tree.xpath("//form[@id='engagement']//@name")
-        fresh = {"code": person.code()} if "code" in asked else {}
+        fresh: dict[str, Any] = {"code": person.code()} if "code" in asked else {}
         answer = person.submit(path, "engagement", typed="Lu et compris, je m'engage", **fresh)
         if "Vous êtes en règle" not in Page(answer).text:
             raise StepFailed("la page ne dit pas la personne en règle après la formation et l'engagement")
@@ -400,7 +401,7 @@ def wait_release(who: str, release: str, *, until: str = "ready") -> Run:
 
     def run(story: Story):
         person, number = story.entered(who), story.memory[release]
-        seen = set()
+        seen: set[str] = set()
 
         def over(answer: httpx.Response):
             page = Page(answer)

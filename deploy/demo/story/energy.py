@@ -139,7 +139,7 @@ def read(story: Story):
         found = engine.execute(
             "SELECT count(*), count(DISTINCT pseudonym), min(reading_datetime), max(reading_datetime) "
             "FROM read_parquet(?)", [file.name],
-        ).fetchone()  # fmt: skip
+        ).fetchone() or (0, 0, "", "")  # fmt: skip
     agreed = {home for n, home in enumerate(homes(story)[:CONSENTING]) if n != 2}
     with gzip.open(story.data / FILE, "rt", encoding="utf-8", newline="") as lines:
         kept = [row["reading_datetime"] for row in csv.DictReader(lines) if row["customer_id"] in agreed]

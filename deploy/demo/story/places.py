@@ -1,6 +1,7 @@
 """An eco-district, a city, a mountain road and a care network open; a town below the threshold is refused."""
 
 from collections.abc import Callable
+from typing import Any
 
 from deploy.demo.story import Page, Person, Step, StepFailed, Story
 from deploy.demo.story.zones import ago, needs, slug_of
@@ -52,7 +53,7 @@ MEMBERS = (
     ("Cabinet médical du Village", "Dr René Cohen"),
     ("Centre de santé Henri-Wallon", "Dr Awa Traoré"),
 )
-CITY = {
+CITY: dict[str, Any] = {
     "name": "Ville d'essai de l'Ouest",
     "description": "Éprouver des véhicules automatisés et leur coopération avec les feux, de jour comme de nuit.",
     "contact_email": "experimentations@essais-ouest.example",
@@ -236,7 +237,7 @@ def look_at_zones(story: Story):
         if not listed.links(address):
             raise StepFailed(f"la liste des zones ne montre pas {address}")
         page = visitor.page(address)
-        told = {"kind": kind}
+        told: dict[str, Any] = {"kind": kind}
         if length := page.tree.xpath("//data[@id='length_km']/@value"):
             told["length_km"] = float(length[0])
         elif populations := page.tree.xpath("//*[@id='where']//data/@value"):

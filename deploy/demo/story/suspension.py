@@ -33,7 +33,8 @@ class SlowReader(threading.Thread):
         while b"\r\n\r\n" not in head:
             head += self.socket.recv(1)
         self.head = head.decode("latin-1")
-        self.received, self.ended_at = 0, None
+        self.received = 0
+        self.ended_at: float | None = None
 
     @property
     def size(self) -> int:
