@@ -7,6 +7,7 @@ LASTS = 2  # days after the one of the signature
 
 
 def take_up(story: Story):
+    acts.again(story, "theo")
     acts.take_up(
         "theo", "traffic_offer", "traffic_convention_flexio", solution="Recharge des cars selon le trafic prévu",
         purpose_code="traffic_rnd", ends_on=acts.demo_day(story, LASTS),

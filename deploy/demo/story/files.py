@@ -268,6 +268,15 @@ draft_patients = acts.draft_offer(
 # The releases
 
 
+def take_up_patients(story: Story):
+    acts.again(story, "theo")  # the clock has moved by days: the simulation asks for a fresh second factor
+    acts.take_up(
+        "theo", "patients_offer", "patients_convention", solution="Tournées de visites à domicile",
+        purpose_code="care_organisation_rnd", basis_article_6="legitimate_interests", basis_article_9="9(2)(j)",
+        ends_on=acts.paper_day(170),
+    )(story)  # fmt: skip
+
+
 def confirmed(story: Story):
     acts.name_person("theo", "theo", "patients_convention")(story)
     acts.again(story, "maud")
@@ -363,9 +372,7 @@ STEPS = [
 # Played after the standing notices have run.
 RELEASES = [
     Step("reprend l'offre sur les patients, approuvée aussitôt", "theo",
-         acts.take_up("theo", "patients_offer", "patients_convention", solution="Tournées de visites à domicile",
-                      purpose_code="care_organisation_rnd", basis_article_6="legitimate_interests",
-                      basis_article_9="9(2)(j)", ends_on=acts.paper_day(170))),
+         take_up_patients),
     Step("signe la convention sur les patients", "theo", acts.sign("theo", "patients_convention")),
     Step("se désigne ; le réseau de soins confirme", "maud", confirmed),
     Step("suit la formation et s'engage", "theo", acts.train("theo", "patients_convention")),
