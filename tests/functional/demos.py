@@ -26,8 +26,12 @@ def as_a_newcomer_has_it() -> dict[str, str]:
 
 
 def three_free_ports() -> int:
-    """The first of three ports in a row that nobody uses."""
-    for first in range(8300, 8600, 3):
+    """The first of three ports in a row that nobody uses.
+
+    Each test process looks in a stretch of its own: a demo listens only when its database is ready, a minute after it
+    chose, and until then its ports look free to another."""
+    own = 8300 + 30 * (os.getpid() % 50)
+    for first in range(own, own + 30, 3):
         try:
             for port in range(first, first + 3):
                 with socket.socket() as probe:
@@ -35,7 +39,7 @@ def three_free_ports() -> int:
         except OSError:
             continue
         return first
-    raise AssertionError("no three free ports between 8300 and 8600")
+    raise AssertionError(f"no three free ports between {own} and {own + 30}")
 
 
 @dataclass
