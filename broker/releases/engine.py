@@ -148,6 +148,9 @@ class Build:
         self.engine.execute(f"SET temp_directory = {text_of(str(spill))}")
         self.engine.execute("SET TimeZone = 'UTC'")
         self.engine.execute("SET autoinstall_known_extensions = false")
+        # Started from a string rather than a module, the engine believes that a person watches, and draws a bar among
+        # the lines of JSON as soon as a statement takes two seconds.
+        self.engine.execute("SET enable_progress_bar = false")
         if not self.recipe["personal"]:
             return
         for name in ("pseudonym", "token"):

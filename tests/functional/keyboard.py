@@ -133,12 +133,20 @@ class Keys:
         raise AssertionError(f"« {name} » has no option « {option} » on {self.page.url}")
 
     def attach(self, name: str, path):
-        """The field opens the machine's own window, where keys are out of the page's hands."""
-        self._focus(self.page.locator("main").get_by_label(name).first.element_handle(), f"file « {name} »")
-        with self.page.expect_file_chooser() as opened:
-            self.page.keyboard.press("Enter")
-        opened.value.set_files(path)
-        return self
+        """The field opens the machine's own window, where keys are out of the page's hands.
+
+        On a busy machine the first Enter may fall before the browser listens: who sees no window presses again."""
+        field = self.page.locator("main").get_by_label(name).first
+        for patience in (5_000, 15_000, 60_000):
+            self._focus(field.element_handle(), f"file « {name} »")
+            try:
+                with self.page.expect_file_chooser(timeout=patience) as opened:
+                    self.page.keyboard.press("Enter")
+            except TimeoutError:
+                continue
+            opened.value.set_files(path)
+            return self
+        raise AssertionError(f"« {name} » opens no window on {self.page.url}")
 
     # Coming in
 
