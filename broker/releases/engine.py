@@ -27,7 +27,8 @@ from pathlib import Path
 import duckdb
 import pyrage
 
-from broker.releases.plan import Plan, name_of, text_of
+from broker.releases.dialects import name_of, text_of
+from broker.releases.plan import Plan
 
 BLOCK = 64  # bytes: block of SHA-256; the keys are exactly as long
 CHUNK = 1 << 20

@@ -1,6 +1,6 @@
 """From a recipe to the SQL of its build. Pure: no engine, no key, no file but the path it is told to read.
 
-The statements are shared text; what differs between engines stands in one table, `DIALECTS`, so that Spark can
+The statements are shared text; what differs between engines stands in one table, `dialects.DIALECTS`, so that Spark can
 follow (measured in the sketches: identical rows on 10 M). Keys never enter the text: the engine sets four
 variables, `pseudonym_inner`, `pseudonym_outer`, `token_inner`, `token_outer` (the padded keys of HMAC, RFC 2104).
 
@@ -12,26 +12,13 @@ before `subject`.
 
 from dataclasses import dataclass
 
+from broker.releases.dialects import DIALECTS, name_of, text_of
+
 NUMERIC = {
     "integer": "BIGINT", "bigint": "BIGINT", "number": "DOUBLE", "float": "DOUBLE", "decimal": "DOUBLE",
     "double": "DOUBLE",
 }  # fmt: skip
 MOMENT = {"timestamp": "TIMESTAMP", "datetime": "TIMESTAMP", "date": "DATE"}
-
-DIALECTS = {
-    "duckdb": {
-        # HMAC-SHA-256 with a 64-byte key whose pads are ready. `sha256` returns hexadecimal, hence `unhex`.
-        "hmac": "sha256(CAST(getvariable('{key}_outer') AS BLOB) || "
-        "unhex(sha256(CAST(getvariable('{key}_inner') AS BLOB) || encode({x}))))",
-        "hex_number": "CAST(('0x' || {h}) AS UBIGINT)",
-        "add_days": "{t} + to_days({d})",
-        "same": "{a} IS NOT DISTINCT FROM {b}",
-        "match": "coalesce(regexp_extract({x}, '{pattern}', {group}), '')",
-        "try_cast": "TRY_CAST({x} AS {type})",
-        "quantiles": "quantile_disc({x}, [{low}, {high}])",
-        "table": "CREATE TEMP TABLE {name} AS ",
-    },
-}
 
 # A band of ages: "[70-80)" half open, "70-79" both included, "90+" without end, or one age.
 BAND = r"^\s*\[?\s*(\d+)\s*(?:-\s*(\d+)\s*(\)|\])?|(\+))?\s*\)?\s*$"
@@ -53,16 +40,6 @@ class Statement:
     step: str
     percent: int
     sql: str
-
-
-def name_of(column: str) -> str:
-    """`column` as an SQL identifier."""
-    return '"' + column.replace('"', '""') + '"'
-
-
-def text_of(value: str) -> str:
-    """`value` as an SQL text."""
-    return "'" + value.replace("'", "''") + "'"
 
 
 class Plan:

@@ -10,7 +10,8 @@ import duckdb
 import pytest
 
 from broker.releases import engine, manifest
-from broker.releases.plan import DIALECTS, Plan
+from broker.releases.dialects import DIALECTS
+from broker.releases.plan import Plan
 from consent import treatments
 
 
