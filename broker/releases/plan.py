@@ -12,17 +12,12 @@ before `subject`.
 
 from dataclasses import dataclass
 
+from broker.releases import treating
 from broker.releases.dialects import DIALECTS, name_of, text_of
-
-NUMERIC = {
-    "integer": "BIGINT", "bigint": "BIGINT", "number": "DOUBLE", "float": "DOUBLE", "decimal": "DOUBLE",
-    "double": "DOUBLE",
-}  # fmt: skip
-MOMENT = {"timestamp": "TIMESTAMP", "datetime": "TIMESTAMP", "date": "DATE"}
+from broker.releases.treating import CLIPPED, MERGED, Cell, treated
 
 # A band of ages: "[70-80)" half open, "70-79" both included, "90+" without end, or one age.
 BAND = r"^\s*\[?\s*(\d+)\s*(?:-\s*(\d+)\s*(\)|\])?|(\+))?\s*\)?\s*$"
-NO_END = 999
 IDENTIFYING = (
     r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+\.[A-Za-z]{2,}",
     r"(^|\D)[12] ?\d{2} ?(0[1-9]|1[0-2]|[2-9]\d) ?(\d{2}|2[AB]) ?\d{3} ?\d{3}( ?\d{2})?(\D|$)",
@@ -64,7 +59,7 @@ class Plan:
     @property
     def merged(self) -> list[str]:
         """Columns whose rare categories are merged."""
-        return [c["name"] for c in self._of_kind("category", "department")]
+        return [c["name"] for c in self._of_kind(*MERGED)]
 
     @property
     def blanked(self) -> list[dict]:
@@ -72,24 +67,10 @@ class Plan:
         held = {c["name"] for c in self.columns}
         return [one for one in self.recipe.get("blanked", []) if one["column"] in held]
 
-    def is_reinforced(self, one: dict) -> str:
-        """Whether the code of a row of `source` is of a class that does not leave. Its category: what stands before
-        the point, figures brought to three signs, letters cut to three (`consent.codes`)."""
-        of = f"upper(trim(source.{name_of(one['column'])}))"
-        before, after = f"split_part({of}, '.', 1)", f"split_part({of}, '.', 2)"
-        is_figures = f"{self._say('match', x=before, pattern='^[0-9]+$', group=0)} <> ''"
-        padded = f"CASE WHEN length({before}) < 3 THEN lpad({before}, 3, '0') ELSE {before} END"
-        category = f"(CASE WHEN {is_figures} THEN {padded} ELSE substr({before}, 1, 3) END)"
-        tests = []
-        if one["categories"]:
-            tests.append(f"{category} IN ({', '.join(text_of(code) for code in one['categories'])})")
-        tests += [f"{category} || '.' || {after} LIKE {text_of(code + '%')}" for code in one["beginnings"]]
-        return f"coalesce({' OR '.join(tests) or 'false'}, false)"
-
     @property
     def clipped(self) -> list[str]:
         """Columns top and bottom coded: measures, when they stand beside a quasi-identifier (7.1)."""
-        return [c["name"] for c in self._of_kind("clip")] if self.quasi else []
+        return [c["name"] for c in self._of_kind(*CLIPPED)] if self.quasi else []
 
     @property
     def released(self) -> list[str]:
@@ -139,13 +120,16 @@ class Plan:
 
     def _typed(self, column: dict, table: str = "") -> str:
         """The value as its type; a file of text keeps the text that was read."""
-        of = f"{table}{name_of(column['name'])}"
-        wanted = NUMERIC.get(column["type"].lower()) or MOMENT.get(column["type"].lower())
-        if wanted is None or (not self.recipe["personal"] and self.recipe["output"]["format"] == "csv"):
-            return of
-        if wanted == "DOUBLE" and self.recipe["reading"].get("decimal") == ",":
-            of = f"replace({of}, ',', '.')"
-        return self._say("try_cast", x=of, type=wanted)
+        return treating.typed(
+            column,
+            say=self._say,
+            of=f"{table}{name_of(column['name'])}",
+            decimal=self.recipe["reading"].get("decimal") or ".",
+            as_read=not self.recipe["personal"] and self.recipe["output"]["format"] == "csv",
+        )
+
+    def _cell(self, column: dict) -> Cell:
+        return Cell(name_of(column["name"]), self._typed(column), column["treatment"], self._say)
 
     def misread(self) -> list[tuple[str, str]]:
         """For each typed column, its name and how many of its values are not of that type, as an expression."""
@@ -189,7 +173,7 @@ class Plan:
         low = self._say("try_cast", x=f"nullif({part[0]}, '')", type="INTEGER")
         end = self._say("try_cast", x=f"nullif({part[1]}, '')", type="INTEGER")
         high = (
-            f"CASE WHEN {part[3]} = '+' THEN {NO_END} WHEN {part[1]} = '' THEN {low} "
+            f"CASE WHEN {part[3]} = '+' THEN {treating.NO_END} WHEN {part[1]} = '' THEN {low} "
             f"WHEN {part[2]} = ')' THEN {end} - 1 ELSE {end} END"
         )
         return self._say("table", name="age") + (
@@ -204,7 +188,7 @@ class Plan:
         for c in self.columns:
             name = c["name"]
             if name in blanked:
-                reinforced = self.is_reinforced(self.blanked[blanked[name]])
+                reinforced = treating.is_reinforced(self.blanked[blanked[name]], say=self._say)
                 columns.append(f"CASE WHEN {reinforced} THEN NULL ELSE source.{name_of(name)} END AS {name_of(name)}")
                 columns.append(f"{reinforced} AS terrain_blanked_{blanked[name]}")
             elif name != self.subject:
@@ -225,30 +209,11 @@ class Plan:
         """The minors' rule (G28): the whole band at 18 or more; an unknown age is not."""
         return "terrain_low >= 18 AND terrain_high >= terrain_low"
 
-    def _generalised(self, column: dict) -> str:
-        """The value of a quasi-identifier before rare categories are merged."""
-        of = name_of(column["name"])
-        kind = column["treatment"]["kind"]
-        if kind == "department":
-            return f"CASE WHEN substr({of}, 1, 2) IN ('97', '98') THEN substr({of}, 1, 3) ELSE substr({of}, 1, 2) END"
-        if kind == "band_age":
-            width, top = int(column["treatment"]["width"]), int(column["treatment"]["top"])
-            low, high = (
-                f"(terrain_low - terrain_low % {width})",
-                f"(terrain_high - terrain_high % {width} + {width - 1})",
-            )
-            return (
-                f"CASE WHEN terrain_low IS NULL OR terrain_high IS NULL THEN NULL WHEN {low} >= {top} THEN '{top}+' "
-                f"WHEN terrain_high = {NO_END} THEN CAST({low} AS VARCHAR) || '+' "
-                f"ELSE CAST({low} AS VARCHAR) || '-' || CAST({high} AS VARCHAR) END"
-            )
-        return of
-
     def _measures(self) -> list[Statement]:
         """What must be known of the base before it is treated: the common categories and the bounds."""
         found = []
-        for number, column in enumerate(self._of_kind("category", "department")):
-            value = self._generalised(column)
+        for number, column in enumerate(self._of_kind(*MERGED)):
+            value = treated(self._cell(column))
             text = self._say("table", name=f"common_{number}") + (
                 f"SELECT {value} AS value FROM base WHERE {value} IS NOT NULL GROUP BY {value} "
                 f"HAVING {self.rare_limit()}"
@@ -256,7 +221,7 @@ class Plan:
             found.append(Statement(f"common_{number}", "common", 50, text))
         if self.clipped:
             bounds = []
-            for number, column in enumerate(self._of_kind("clip")):
+            for number, column in enumerate(self._of_kind(*CLIPPED)):
                 treatment = column["treatment"]
                 low, high = (f"0.{int(treatment[k]):03d}" for k in ("low_per_mille", "high_per_mille"))
                 q = self._say("quantiles", x=self._typed(column), low=low, high=high)
@@ -273,34 +238,21 @@ class Plan:
         shown, joins = ["terrain_line", "terrain_sid", "terrain_h"], []
         merged = {name: number for number, name in enumerate(self.merged)}
         clipped = {name: number for number, name in enumerate(self.clipped)}
-        shift = f"CAST({self._say('hex_number', h='substr(terrain_h, 33, 8)')} % 365 AS INTEGER) - 182"
         for column in self.columns:
-            name, kind = column["name"], column["treatment"]["kind"]
+            name = column["name"]
             if name == self.subject:
                 continue
-            value = self._generalised(column)
+            value = treated(self._cell(column))
             if name in merged:
                 n = merged[name]
                 joins.append(f" LEFT JOIN common_{n} ON common_{n}.value = {value}")
-                rare = f"({value} IS NOT NULL AND common_{n}.value IS NULL)"
-                shown += [
-                    f"CASE WHEN {rare} THEN 'autre' ELSE {value} END AS {name_of(name)}",
-                    f"{rare} AS terrain_merged_{n}",
-                ]
+                value, was = treating.merged(value, f"common_{n}")
+                shown.append(f"{was} AS terrain_merged_{n}")
             elif name in clipped:
                 n = clipped[name]
-                typed, low, high = self._typed(column), f"bounds_{n}[1]", f"bounds_{n}[2]"
-                bound = f"CASE WHEN {typed} < {low} THEN {low} WHEN {typed} > {high} THEN {high} ELSE {typed} END"
-                shown += [
-                    f"{bound} AS {name_of(name)}",
-                    f"coalesce({typed} < {low} OR {typed} > {high}, false) AS terrain_clipped_{n}",
-                ]
-            elif kind == "shift_days":
-                shown.append(f"{self._say('add_days', t=self._typed(column), d=shift)} AS {name_of(name)}")
-            elif kind == "band_age":
-                shown.append(f"{value} AS {name_of(name)}")
-            else:
-                shown.append(f"{self._typed(column)} AS {name_of(name)}")
+                value, was = treating.clipped(value, f"bounds_{n}")
+                shown.append(f"{was} AS terrain_clipped_{n}")
+            shown.append(f"{value} AS {name_of(name)}")
         shown += [f"terrain_blanked_{number}" for number in range(len(self.blanked))]
         shown.append(f"{self._order()} AS terrain_order")
         bounds = " CROSS JOIN bounds" if clipped else ""
