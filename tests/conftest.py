@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from django.db import connection
+from django.test import override_settings
 from django.utils import translation
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -25,8 +26,6 @@ def django_db_setup():
 @pytest.fixture(scope="session", autouse=True)
 def _cheap_passwords():
     """Tests make hundreds of persons: their passwords are hashed once over, not a million times."""
-    from django.test import override_settings
-
     with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
         yield
 
@@ -55,6 +54,26 @@ def fresh_database():
     connection.close()
     connection.settings_dict["NAME"] = before
     postgres.cluster().drop_database(name)
+
+
+@pytest.fixture
+def committed(fresh_database, django_db_blocker):
+    """A database in which rows are really committed, so that a second connection sees them. Yields its name."""
+    with django_db_blocker.unblock():
+        yield fresh_database
+
+
+@pytest.fixture
+def stays(committed, tmp_path):
+    """A convention on a cut of the real stays, committed, with folders of its own."""
+    from tests import releasing
+
+    (tmp_path / "keys").mkdir(mode=0o700)
+    with override_settings(
+        KEY_STORE=str(tmp_path / "keys"), SOURCES=tmp_path / "sources", RELEASES=tmp_path / "releases",
+        SCRATCH=tmp_path / "scratch",
+    ):  # fmt: skip
+        yield releasing.convention_on_stays(tmp_path)
 
 
 NO_REAL_DATA = "TERRAIN_TEST_DATA is not set: the folder of the larger real files"

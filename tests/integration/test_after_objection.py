@@ -28,19 +28,6 @@ from tests.recompute import read_output, recompute
 
 
 @pytest.fixture
-def stays(fresh_database, django_db_blocker, tmp_path):
-    (tmp_path / "keys").mkdir(mode=0o700)
-    with (
-        django_db_blocker.unblock(),
-        override_settings(
-            KEY_STORE=str(tmp_path / "keys"), SOURCES=tmp_path / "sources", RELEASES=tmp_path / "releases",
-            SCRATCH=tmp_path / "scratch",
-        ),
-    ):  # fmt: skip
-        yield releasing.convention_on_stays(tmp_path)
-
-
-@pytest.fixture
 def steward(stays):
     zone = stays.convention.zone
     person = factories.user("Paul", organisation=zone.operator)

@@ -19,12 +19,6 @@ from tests.logs import one, sequencing, write
 
 
 @pytest.fixture
-def committed(fresh_database, django_db_blocker):
-    with django_db_blocker.unblock():
-        yield fresh_database
-
-
-@pytest.fixture
 def log(committed, tmp_path):
     """A signed log of 31 leaves, of which 10 are about dataset 7; a first checkpoint at 11."""
     write(10, detail={"motif": "essai"})

@@ -1,11 +1,9 @@
 """A double click, and two persons in the same instant, on the pages: one thing is done, nobody meets a fault."""
 
 import re
-import threading
 from urllib.parse import urlencode
 
 import pytest
-from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -30,33 +28,9 @@ from consent.transitions import registry
 from tests import factories
 from tests.actors import signed_in
 from tests.integration.test_gate_record import a_convention
+from tests.together import together
 
 MASKED = re.compile(r'name="csrfmiddlewaretoken" value="(\w{64})"')
-
-
-@pytest.fixture
-def committed(fresh_database, django_db_blocker):
-    with django_db_blocker.unblock():
-        yield fresh_database
-
-
-def together(*acts):
-    """Run each act in a thread and connection of its own, all started at the same signal."""
-    ready, answers = threading.Barrier(len(acts)), [None] * len(acts)
-
-    def run(place, act):
-        try:
-            ready.wait(10)
-            answers[place] = act()
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(acts)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    return answers
 
 
 def window(browser: Client) -> Client:

@@ -14,12 +14,6 @@ from tests import factories, postgres
 from tests.integration.test_gate_record import a_convention, asked, refused_by
 
 
-@pytest.fixture
-def committed(fresh_database, django_db_blocker):
-    with django_db_blocker.unblock():
-        yield fresh_database
-
-
 def test_of_two_requests_at_once_for_the_last_unit_one_is_permitted(committed):
     convention = a_convention(of=factories.offer(releases_per_month=1))
     request, answers, together = asked(convention), [], threading.Barrier(2)

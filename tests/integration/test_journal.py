@@ -18,12 +18,6 @@ from tests.logs import rows, sequencing, write
 
 
 @pytest.fixture
-def committed(fresh_database, django_db_blocker):
-    with django_db_blocker.unblock():
-        yield fresh_database
-
-
-@pytest.fixture
 def auditor(committed):
     return factories.user("Anne Leroy", organisation=factories.organisation("audit"), role="auditor")
 

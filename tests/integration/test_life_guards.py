@@ -9,12 +9,6 @@ from tests import factories
 from tests.integration.test_what_people_did_stays import ROLES, refusals
 
 
-@pytest.fixture
-def committed(fresh_database, django_db_blocker):
-    with django_db_blocker.unblock():
-        yield fresh_database
-
-
 @pytest.mark.parametrize("role", ROLES)
 def test_one_person_alone_gives_no_access_back_and_ends_nothing(role, committed):
     suspended = factories.convention(status="suspended")

@@ -8,12 +8,6 @@ from tests.logs import rows, sequencing, write
 
 
 @pytest.fixture
-def committed(fresh_database, django_db_blocker):
-    with django_db_blocker.unblock():
-        yield fresh_database
-
-
-@pytest.fixture
 def log(committed, tmp_path):
     write(299)
     with sequencing(committed, tmp_path) as sequencer:

@@ -7,7 +7,7 @@ import pyrage
 import pytest
 from django.conf import settings
 from django.db import connection
-from django.test import Client, override_settings
+from django.test import Client
 from django.test.client import ClientHandler
 
 from broker import clock
@@ -24,20 +24,6 @@ from tests import factories, releasing
 from tests.actors import signed_in
 from tests.logs import rows
 from tests.recompute import recompute
-
-
-@pytest.fixture
-def stays(fresh_database, django_db_blocker, tmp_path):
-    """A convention on a cut of the real stays, in a database where rows are really committed."""
-    (tmp_path / "keys").mkdir(mode=0o700)
-    with (
-        django_db_blocker.unblock(),
-        override_settings(
-            KEY_STORE=str(tmp_path / "keys"), SOURCES=tmp_path / "sources", RELEASES=tmp_path / "releases",
-            SCRATCH=tmp_path / "scratch",
-        ),
-    ):  # fmt: skip
-        yield releasing.convention_on_stays(tmp_path)
 
 
 def object_(ready, local_id: str) -> None:

@@ -14,13 +14,6 @@ from tests import factories, postgres
 ROLES = ("terrain_app", "terrain_owner")
 
 
-@pytest.fixture
-def committed(fresh_database, django_db_blocker):
-    """A database in which rows are really committed, so that a second connection sees them."""
-    with django_db_blocker.unblock():
-        yield fresh_database
-
-
 def decision(convention, action="release_create", effect="permit_with_obligations", on="version:1", **facts):
     facts.setdefault("obligations", [{"name": "apply_profile", "rule": "G29", "parameters": {}}])
     if effect == "permit":

@@ -23,12 +23,6 @@ from tests import postgres
 from tests.logs import ORIGIN, SOMEBODY, one, rows, sequencing, write
 
 
-@pytest.fixture
-def committed(fresh_database, django_db_blocker):
-    with django_db_blocker.unblock():
-        yield fresh_database
-
-
 def payloads():
     return [p for (p,) in rows("SELECT payload FROM audit_event ORDER BY generation, xid, id")]
 

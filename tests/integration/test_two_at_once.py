@@ -1,47 +1,16 @@
 """Two persons, or two machines, in the same instant: one acts, the other is told."""
 
-import threading
-
-import pytest
-from django.db import connection
-
 from broker import clock
 from broker.accounts import machines
 from broker.accounts.actions import create_credential
 from broker.accounts.countersigning import countersign, pending
 from broker.accounts.models import Countersign, User
 from broker.epoch.actions import epoch_of, raise_epoch
-from broker.errors import TerrainError, WrongState
+from broker.errors import WrongState
 from broker.keys.models import DataKey
 from broker.keys.store import KeyStore
 from tests import factories
-
-
-@pytest.fixture
-def committed(fresh_database, django_db_blocker):
-    with django_db_blocker.unblock():
-        yield fresh_database
-
-
-def together(*acts):
-    """Run each act in a thread and connection of its own, all started at the same signal; what each gave or raised."""
-    ready, answers = threading.Barrier(len(acts)), [None] * len(acts)
-
-    def run(place, act):
-        try:
-            ready.wait(10)
-            answers[place] = act()
-        except TerrainError as error:
-            answers[place] = error
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(acts)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    return answers
+from tests.together import together
 
 
 def test_two_officers_who_open_at_once_open_one_decision(committed):

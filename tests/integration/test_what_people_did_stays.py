@@ -16,13 +16,6 @@ from tests import factories, postgres
 ROLES = ("terrain_app", "terrain_owner")
 
 
-@pytest.fixture
-def committed(fresh_database, django_db_blocker):
-    """A database in which rows are really committed, so that a second connection sees them."""
-    with django_db_blocker.unblock():
-        yield fresh_database
-
-
 def refusals(database: str, role: str, attacks: list[str]) -> dict[str, str]:
     """What PostgreSQL answers to each attack; "done" when it let it pass."""
     answers = {}
