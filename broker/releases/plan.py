@@ -95,22 +95,24 @@ class Plan:
         ]
 
     def source(self) -> Statement:
+        return Statement("source", "source", 5, self._say("table", name="source") + self.read(self._needed()))
+
+    def _needed(self) -> set[str]:
+        """The columns of the file that the build looks at."""
+        needed = {c["name"] for c in self.columns} | {self.subject, self.age, (self.rank or {}).get("column")}
+        return {name for name in needed | set(self.recipe["identifiers"]) if name}
+
+    def read(self, needed: set[str]) -> str:
         """The columns that are needed, as text, missing marks made null, each row with its line.
 
         The clear copy is always UTF-8 with commas and a header, whatever the source was (`zones.sources`)."""
-        needed = {c["name"] for c in self.columns} | {self.subject, self.age, (self.rank or {}).get("column")}
-        needed |= set(self.recipe["identifiers"])
         every = ", ".join(f"{text_of(c)}: 'VARCHAR'" for c in self.recipe["source_columns"])
         nulls = ", ".join(text_of(mark) for mark in ["", *self.recipe["reading"].get("missing", [])])
-        wanted = ", ".join(name_of(c) for c in self.recipe["source_columns"] if c in needed)
-        return Statement(
-            "source",
-            "source",
-            5,
-            self._say("table", name="source")
-            + f"SELECT row_number() OVER () AS terrain_line, {wanted} FROM read_csv({text_of(self.path)}, "
+        wanted = "".join(f", {name_of(c)}" for c in self.recipe["source_columns"] if c in needed)
+        return (
+            f"SELECT row_number() OVER () AS terrain_line{wanted} FROM read_csv({text_of(self.path)}, "
             "auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', compression = 'none', "
-            f"max_line_size = {LINE_MAX}, nullstr = [{nulls}], columns = {{{every}}})",
+            f"max_line_size = {LINE_MAX}, nullstr = [{nulls}], columns = {{{every}}})"
         )
 
     def _plain(self) -> str:
