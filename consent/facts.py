@@ -157,7 +157,7 @@ def prospective(
         pk=offer.pk
     )
     dataset, zone = offer.dataset, offer.dataset.zone
-    version = dataset.versions.select_related("dataset__service").order_by("-number").first()
+    version = dataset.versions.exclude(status="draft").select_related("dataset__service").order_by("-number").first()
     offer_columns = list(OfferColumn.objects.filter(offer=offer).select_related("column"))
     if columns is None:
         columns = [c.column.name for c in offer_columns if c.treatment.get("kind") != "drop"]

@@ -81,6 +81,8 @@ def default_treatment(column, *, approved: bool = False) -> dict:
         return {"kind": "keep"}
     if role == "subject_key":
         return {"kind": "pseudonym"}
+    if role in ("record_key", "birth"):  # never as they are; what re-keys a link and tells an age comes with tables
+        return {"kind": "drop"}
     if role == "sensitive" and not approved:
         return {"kind": "drop"}
     if is_age(column):

@@ -5,7 +5,9 @@ from datetime import date, timedelta
 
 from broker import clock
 from broker.accounts.models import Membership, Organisation, SecureEnvironment, User
-from zones.models import Column, Dataset, DatasetVersion, Service, Zone
+from zones import tables
+from zones.models import Column, Dataset, DatasetVersion, Service, Table, VersionFile, Zone
+from zones.sealing import Sealed
 
 _numbers = itertools.count(1)
 
@@ -98,18 +100,36 @@ def dataset(of=None, *, columns=STAY_COLUMNS, in_service=None, **facts) -> Datas
     published = {"status": facts.pop("status"), "published_at": facts.pop("published_at", clock.now())}
     made = Dataset.objects.create(zone=of, service=in_service, holder=facts.pop("holder", of.operator), **facts)
     steward = user(organisation=of.operator)
+    table = Table.objects.create(dataset=made, name="stays", position=0)
     for position, (name, kind, role, klass) in enumerate(columns):
         Column.objects.create(
-            dataset=made, name=name, position=position, type=kind, role=role, sensitive_class=klass,
-            suggested_role=role, confirmed_by=steward, confirmed_at=clock.now(),
+            dataset=made, table=table, name=name, path=name, position=position, type=kind, role=role,
+            sensitive_class=klass, suggested_role=role, confirmed_by=steward, confirmed_at=clock.now(),
         )  # fmt: skip
-    DatasetVersion.objects.create(
-        dataset=made, number=1, status="profiled", file_name="stays.csv", sha256="0" * 64, size=1, stored_as="absent",
-        rows=10, profiled_at=clock.now(), received_by=steward,
-    )  # fmt: skip
+    version(made, {"stays": Sealed("stays.csv", "absent", "0" * 64, 1)}, rows={"stays": 10}, by=steward)
     if published["status"] != "draft":
         made.status, made.published_at = published["status"], published["published_at"]
         made.save()
+    return made
+
+
+def version(of, files, *, rows, readings=None, by=None) -> DatasetVersion:
+    """The next version of a dataset, examined: `files` are Sealed by table; `rows` and `readings` are by table too."""
+    made = DatasetVersion.objects.create(
+        dataset=of, number=of.versions.count() + 1, status="draft", received_by=by or user()
+    )
+    named = {table.name: table for table in of.tables.all()}
+    for name, sealed in files.items():
+        reading = (readings or {}).get(name, {})
+        VersionFile.objects.create(
+            version=made, table=named[name], file_name=sealed.file_name, sha256=sealed.sha256, size=sealed.size,
+            stored_as=sealed.stored_as, format=reading.get("format", "csv"), reading=reading, rows=rows[name],
+        )  # fmt: skip
+    in_order = [name for name in named if name in files]
+    made.sha256 = tables.sha256_of((name, files[name].sha256) for name in in_order)
+    made.size, made.rows = sum(one.size for one in files.values()), sum(rows.values())
+    made.status, made.profiled_at = "profiled", clock.now()
+    made.save()
     return made
 
 

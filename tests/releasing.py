@@ -17,7 +17,6 @@ from consent import consents, oppositions
 from consent.models import Convention
 from tests import factories
 from tests.recompute import Inputs
-from zones.models import DatasetVersion
 from zones.reading import Reading
 from zones.sealing import Seal
 
@@ -120,11 +119,12 @@ def convention_on_stays(
     sealed = seal.finish(source.name)
     with gzip.open(source) as content:
         rows = sum(1 for _line in content) - 1
-    DatasetVersion.objects.create(
-        dataset=dataset, number=2, status="profiled", file_name=source.name, sha256=sealed.sha256, size=sealed.size,
-        stored_as=sealed.stored_as, rows=rows, profiled_at=clock.now(), received_by=factories.user(),
-        reading={**Reading(missing=("?",)).as_json(), "blank_lines": 0},
-    )  # fmt: skip
+    factories.version(
+        dataset,
+        {"stays": sealed},
+        rows={"stays": rows},
+        readings={"stays": {**Reading(missing=("?",)).as_json(), "blank_lines": 0}},
+    )
     offer = factories.offer(
         dataset,
         columns=(*ASKED, "race"),
@@ -182,11 +182,12 @@ def convention_on_curves(folder: Path, *, homes: int = 300, readings: int = 4, s
     seal = Seal(zone, recipient)
     seal.write(source.read_bytes())
     sealed = seal.finish(source.name)
-    DatasetVersion.objects.create(
-        dataset=dataset, number=2, status="profiled", file_name=source.name, sha256=sealed.sha256, size=sealed.size,
-        stored_as=sealed.stored_as, rows=homes * readings, profiled_at=clock.now(), received_by=factories.user(),
-        reading={**Reading().as_json(), "blank_lines": 0},
-    )  # fmt: skip
+    factories.version(
+        dataset,
+        {"stays": sealed},
+        rows={"stays": homes * readings},
+        readings={"stays": {**Reading().as_json(), "blank_lines": 0}},
+    )
     names = tuple(name for name, *_rest in CURVE_COLUMNS)
     offer = factories.offer(dataset, columns=names, purposes=["energy_flexibility_rnd"])
     experimenter = factories.organisation(name="Flexio")

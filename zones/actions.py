@@ -19,7 +19,7 @@ from broker.audit.actor import Actor
 from broker.epoch.actions import raise_epoch
 from broker.errors import BadInput, NotAllowed, Reason, Refused, WrongState
 from broker.keys.tasks import create_key
-from zones import facts, geography, permissions
+from zones import facts, geography, permissions, tables
 from zones.models import (
     Column,
     ColumnRole,
@@ -30,6 +30,8 @@ from zones.models import (
     Sensor,
     Service,
     Site,
+    Table,
+    VersionFile,
     Zone,
 )
 from zones.reading import Reading
@@ -522,21 +524,33 @@ def add_version(dataset: Dataset, *, by: User, sealed: Sealed, reading: Reading)
             _("Ce fichier est déjà la version %(number)s de ce jeu, à l'octet près. Pour le lire autrement, ouvrez la "
               "page de cette version.") % {"number": twin.number}
         )  # fmt: skip
-    last = row.versions.order_by("-number").values_list("number", flat=True).first()
-    version = DatasetVersion.objects.create(
-        dataset=row,
-        number=(last or 0) + 1,
-        file_name=sealed.file_name,
-        sha256=sealed.sha256,
-        size=sealed.size,
-        stored_as=sealed.stored_as,
-        reading=dated(reading).as_json(),
-        progress={"step": "received", "percent": 0},
-        received_by=by,
-    )
+    table = row.tables.first() or Table.objects.create(dataset=row, name=tables.name_of(sealed.file_name), position=0)
+    version = _draft(row, by=by)
+    VersionFile.objects.create(
+        version=version, table=table, file_name=sealed.file_name, sha256=sealed.sha256, size=sealed.size,
+        stored_as=sealed.stored_as, format=reading.format, reading=dated(reading).as_json(),
+    )  # fmt: skip
+    _receive(version)
     describe(obj=version)
     profile_version.defer(version_id=version.pk)
     return version
+
+
+def _draft(dataset: Dataset, *, by: User) -> DatasetVersion:
+    last = dataset.versions.order_by("-number").values_list("number", flat=True).first()
+    return DatasetVersion.objects.create(
+        dataset=dataset, number=(last or 0) + 1, status=DatasetVersion.Status.DRAFT, received_by=by
+    )
+
+
+def _receive(version: DatasetVersion) -> None:
+    """The draft has all its files: from here on they stay as they are."""
+    files = list(version.files.select_related("table"))
+    version.sha256 = tables.sha256_of((file.table.name, file.sha256) for file in files)
+    version.size = sum(file.size for file in files)
+    version.status, version.progress = DatasetVersion.Status.RECEIVED, {"step": "received", "percent": 0}
+    version.received_at = clock.now()
+    version.save(update_fields=["sha256", "size", "status", "progress", "received_at"])
 
 
 @recorded("data.profile")
@@ -566,23 +580,19 @@ def reread_version(version: DatasetVersion, *, by: User, reading: Reading) -> Da
     permissions.require(by, "add_version", row.zone)
     if row.status == Dataset.Status.WITHDRAWN:
         raise WrongState(_("Ce jeu est retiré : il ne reçoit plus de version."))
-    live = row.versions.filter(stored_as=version.stored_as).exclude(status=DatasetVersion.Status.REFUSED)
+    file = version.only_file
+    live = row.versions.filter(files__stored_as=file.stored_as).exclude(status=DatasetVersion.Status.REFUSED)
     if twin := next((v for v in live if Reading.of(v.reading).asked == reading.asked), None):
         raise BadInput(
             _("Ces octets sont déjà lus ainsi : c'est la version %(number)s de ce jeu.") % {"number": twin.number}
         )
-    last = row.versions.order_by("-number").values_list("number", flat=True).first()
-    made = DatasetVersion.objects.create(
-        dataset=row,
-        number=(last or 0) + 1,
-        file_name=version.file_name,
-        sha256=version.sha256,
-        size=version.size,
-        stored_as=version.stored_as,
+    made = _draft(row, by=by)
+    VersionFile.objects.create(
+        version=made, table=file.table, file_name=file.file_name, sha256=file.sha256, size=file.size,
+        stored_as=file.stored_as, format=reading.format, place=file.place, place_ref=file.place_ref,
         reading=dated(replace(reading, blank_lines=None, columns=(), mended={})).as_json(),
-        progress={"step": "received", "percent": 0},
-        received_by=by,
-    )
+    )  # fmt: skip
+    _receive(made)
     describe(obj=made)
     profile_version.defer(version_id=made.pk)
     return made
@@ -608,8 +618,10 @@ def refuse_upload(dataset: Dataset, *, by: User, file_name: str, problem: str) -
 def refuse_version(version: DatasetVersion, *, by=WORKER, problem: str, proposed: dict[str, Any] | None = None) -> None:
     row = DatasetVersion.objects.select_for_update(of=("self",)).select_related("dataset__zone").get(pk=version.pk)
     describe(obj=row, zone=row.dataset.zone.reference, detail={"problem": problem})
-    row.status, row.problem, row.proposed = DatasetVersion.Status.REFUSED, problem, proposed or {}
-    row.save(update_fields=["status", "problem", "proposed"])
+    if proposed:
+        row.files.update(proposed=proposed)
+    row.status, row.problem = DatasetVersion.Status.REFUSED, problem
+    row.save(update_fields=["status", "problem"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -662,18 +674,21 @@ def keep_profile(
     describe(obj=row, zone=dataset.zone.reference, n=rows, detail=told)
     if problem := column_difference(dataset, [c.name for c in columns]):
         raise BadInput(problem)
+    file = row.files.select_related("table").get()
     known = {column.name: column for column in dataset.columns.all()}
     dataset.columns.exclude(name__in=[c.name for c in columns]).delete()
     for position, seen in enumerate(columns):
-        column = known.get(seen.name) or Column(dataset=dataset, name=seen.name)
+        column = known.get(seen.name) or Column(dataset=dataset, table=file.table, name=seen.name, path=seen.name)
         column.position, column.type, column.profile = position, seen.type, seen.profile
         column.suggested_role, column.suggested_because = seen.role, seen.because[:200]
         if column.confirmed_at is None:
             column.sensitive_class = seen.sensitive_class
         column.save()
-    row.status, row.rows, row.reading = DatasetVersion.Status.PROFILED, rows, reading
-    row.profiled_at, row.progress, row.proposed = clock.now(), {"step": "done", "percent": 100}, proposed or {}
-    row.save(update_fields=["status", "rows", "reading", "proposed", "profiled_at", "progress"])
+    file.rows, file.reading, file.proposed = rows, reading, proposed or {}
+    file.save(update_fields=["rows", "reading", "proposed"])
+    row.status, row.rows = DatasetVersion.Status.PROFILED, rows
+    row.profiled_at, row.progress = clock.now(), {"step": "done", "percent": 100}
+    row.save(update_fields=["status", "rows", "profiled_at", "progress"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,16 +25,23 @@ from django.utils.translation import gettext as _
 
 from broker.errors import BadInput
 from broker.keys.store import KeyStore
-from zones.models import DatasetVersion
+from zones.models import DatasetVersion, VersionFile
 from zones.reading import LIMITS, Limits, Reading, Seen, encoding_of, expand, fhir_columns, lines, write_clear
 
 PIECE = 256 * 1024  # bytes between the opening thread and the reader
 AHEAD = 16  # pieces
 
 
-def path_of(version: DatasetVersion) -> Path:
-    """Where the sealed bytes of `version` lie."""
-    return settings.SOURCES / version.stored_as
+Source = DatasetVersion | VersionFile  # a version of one file stands for its file
+
+
+def _file(source: Source) -> VersionFile:
+    return source.only_file if isinstance(source, DatasetVersion) else source
+
+
+def path_of(source: Source) -> Path:
+    """Where the sealed bytes of a file lie."""
+    return settings.SOURCES / _file(source).stored_as
 
 
 def clear_scratch() -> None:
@@ -44,18 +51,19 @@ def clear_scratch() -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def open_source(version: DatasetVersion, *, covered_by: str = "") -> Iterator[bytes]:
-    """The original bytes of `version`, in pieces, as they were sent. Raises BadInput when they are not those.
+def open_source(source: Source, *, covered_by: str = "") -> Iterator[bytes]:
+    """The original bytes of a file, in pieces, as they were sent. Raises BadInput when they are not those.
 
     `covered_by` names the event that tells this opening already (see `KeyStore.open`).
     """
-    secret = KeyStore().open("source", f"zone:{version.dataset.zone_id}", covered_by=covered_by)
+    file = _file(source)
+    secret = KeyStore().open("source", f"zone:{file.version.dataset.zone_id}", covered_by=covered_by)
     identity = pyrage.x25519.Identity.from_str(secret.decode().strip())
     digest = hashlib.sha256()
-    for piece in _opened(path_of(version), identity):
+    for piece in _opened(path_of(file), identity):
         digest.update(piece)
         yield piece
-    if digest.hexdigest() != version.sha256:
+    if digest.hexdigest() != file.sha256:
         raise BadInput(_("La source conservée n'a plus l'empreinte qu'elle avait à l'arrivée. Envoyez-la à nouveau."))
 
 
@@ -121,55 +129,77 @@ def _opened(path: Path, identity) -> Iterator[bytes]:
 
 @contextmanager
 def clear_copy(
-    version: DatasetVersion,
+    source: Source,
     *,
     checked: bool = False,
     covered_by: str = "",
     limits: Limits = LIMITS,
     prefix: str = "source-",
 ) -> Iterator[Path]:
-    """A clear CSV of `version` (UTF-8, commas, header) in a scratch folder removed at the end, whatever happens.
+    """A clear CSV of a file (UTF-8, commas, header) in a scratch folder removed at the end, whatever happens.
 
-    With `checked` every row is read and compared with the header; `version.rows`, what `version.reading` counts and
-    `version.proposed` (options that would mend what was met) are set, not saved. Raises BadInput with the line at
-    fault and its mend.
+    With `checked` every row is read and compared with the header; the file's `rows`, what its `reading` counts and
+    its `proposed` (options that would mend what was met) are set, not saved. Raises BadInput with the line at fault
+    and its mend.
     `prefix` names the folder: who works beside the lock "builds" takes another, which `clear_scratch` leaves alone.
     """
+    with _scratch(prefix) as folder:
+        path = folder / "clear.csv"
+        _write_clear(_file(source), path, checked=checked, covered_by=covered_by, limits=limits)
+        yield path
 
-    def blocks() -> Iterator[str]:
-        original = open_source(version, covered_by=covered_by)
-        return lines(expand(original, limits=limits), reading.encoding, limits=limits)
 
+@contextmanager
+def clear_copies(
+    version: DatasetVersion, *, covered_by: str = "", limits: Limits = LIMITS, prefix: str = "source-"
+) -> Iterator[dict[str, Path]]:
+    """The clear copy of every table of `version`, by the table's name, under one folder removed at the end."""
+    with _scratch(prefix) as folder:
+        paths = {}
+        for number, file in enumerate(version.files.select_related("table", "version__dataset")):
+            paths[file.table.name] = folder / f"{number}.csv"  # a table's name is no path
+            _write_clear(file, paths[file.table.name], checked=False, covered_by=covered_by, limits=limits)
+        yield paths
+
+
+@contextmanager
+def _scratch(prefix: str) -> Iterator[Path]:
     settings.SCRATCH.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=settings.SCRATCH))
     try:
-        reading = Reading.of(version.reading)
-        path = folder / "clear.csv"
-        if reading.format == "fhir" and checked:  # its columns are known once every line has been seen
-            reading = dataclasses.replace(reading, columns=fhir_columns(blocks(), reading, limits=limits))
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as out:
-            if checked or not reading.is_plain:
-                written = write_clear(blocks(), reading, out, limits=limits)
-                if checked:
-                    _keep(version, reading, written.rows, written.blank_lines, written.seen)
-            else:
-                for block in blocks():
-                    out.write(block)
-        yield path
+        yield folder
     finally:
         shutil.rmtree(folder)
 
 
-def _keep(version: DatasetVersion, reading: Reading, rows: int, blank_lines: int, seen: Seen) -> None:
-    version.rows = rows
-    version.reading = dataclasses.replace(reading, blank_lines=blank_lines, mended=seen.mended).as_json()
-    version.proposed = seen.proposed
+def _write_clear(file: VersionFile, path: Path, *, checked: bool, covered_by: str, limits: Limits) -> None:
+    def blocks() -> Iterator[str]:
+        original = open_source(file, covered_by=covered_by)
+        return lines(expand(original, limits=limits), reading.encoding, limits=limits)
+
+    reading = Reading.of(file.reading)
+    if reading.format == "fhir" and checked:  # its columns are known once every line has been seen
+        reading = dataclasses.replace(reading, columns=fhir_columns(blocks(), reading, limits=limits))
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as out:
+        if checked or not reading.is_plain:
+            written = write_clear(blocks(), reading, out, limits=limits)
+            if checked:
+                _keep(file, reading, written.rows, written.blank_lines, written.seen)
+        else:
+            for block in blocks():
+                out.write(block)
 
 
-def guess_encoding(version: DatasetVersion, *, covered_by: str = "") -> str:
+def _keep(file: VersionFile, reading: Reading, rows: int, blank_lines: int, seen: Seen) -> None:
+    file.rows = rows
+    file.reading = dataclasses.replace(reading, blank_lines=blank_lines, mended=seen.mended).as_json()
+    file.proposed = seen.proposed
+
+
+def guess_encoding(source: Source, *, covered_by: str = "") -> str:
     """The encoding that would read a source that is not UTF-8; "" when none is known."""
-    return encoding_of(expand(open_source(version, covered_by=covered_by)))
+    return encoding_of(expand(open_source(source, covered_by=covered_by)))
 
 
 def literal(text: str) -> str:

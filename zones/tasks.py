@@ -23,6 +23,9 @@ MEMORY = 1024  # MiB for the engine; what does not fit spills into the scratch f
 PATIENCE = 1800  # seconds
 EACH_TIME = 100  # zones checked in one run; the others wait for the next day
 
+# Roles whose values are nobody's to see.
+HIDDEN = frozenset({"direct_identifier", "subject_key", "record_key", "birth", "free_text", "staff"})
+
 log = logging.getLogger(__name__)
 
 
@@ -138,7 +141,7 @@ def _column(seen: dict[str, Any], version: DatasetVersion, *, rows: int) -> acti
     else:
         suggested = suggestion.suggest(seen, rows=rows, personal=personal)
     profile = {key: value for key, value in seen.items() if key not in ("name", "type", "years_00", "shapes")}
-    if personal and suggested.role in ("direct_identifier", "subject_key", "free_text", "staff"):
+    if personal and suggested.role in HIDDEN:
         for shown in ("top", "shape", "histogram", "from", "to"):  # values of identifiers are nobody's to see
             profile.pop(shown, None)
     return actions.SeenColumn(

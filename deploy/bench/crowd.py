@@ -236,7 +236,7 @@ class Crowd:
     def _grow_datasets(self, more: int) -> None:
         """One in five lies in the actors' hospital; each has its columns and one examined version."""
         from tests.factories import STAY_COLUMNS
-        from zones.models import Column, Dataset, DatasetVersion
+        from zones.models import Column, Dataset, DatasetVersion, Table, VersionFile
 
         if more <= 0:
             return
@@ -252,27 +252,38 @@ class Crowd:
                 )
             )  # fmt: skip
         _bulk(Dataset, made)
+        tables = _bulk(Table, (Table(dataset=dataset, name="stays", position=0) for dataset in made))
         _bulk(
             Column,
             (
                 Column(
-                    dataset=dataset, name=name, position=position, type=kind, role=role, sensitive_class=klass,
-                    suggested_role=role, confirmed_by=steward, confirmed_at=at,
+                    dataset=table.dataset, table=table, name=name, path=name, position=position, type=kind, role=role,
+                    sensitive_class=klass, suggested_role=role, confirmed_by=steward, confirmed_at=at,
                 )
-                for dataset in made
+                for table in tables
                 for position, (name, kind, role, klass) in enumerate(STAY_COLUMNS)
             ),
         )  # fmt: skip
-        _bulk(
+        versions = _bulk(
             DatasetVersion,
             (
-                DatasetVersion(
-                    dataset=dataset, number=1, status="profiled", file_name="stays.csv", sha256="0" * 64, size=1,
-                    stored_as="absent", rows=10_000, profiled_at=at, received_by=steward,
-                )
+                DatasetVersion(dataset=dataset, number=1, status="draft", received_by=steward, rows=10_000)
                 for dataset in made
             ),
+        )
+        _bulk(
+            VersionFile,
+            (
+                VersionFile(
+                    version=version, table=table, file_name="stays.csv", sha256="0" * 64, size=1, stored_as="absent",
+                    rows=10_000,
+                )
+                for version, table in zip(versions, tables, strict=True)
+            ),
         )  # fmt: skip
+        DatasetVersion.objects.filter(pk__in=[version.pk for version in versions]).update(
+            status="profiled", sha256="0" * 64, size=1, profiled_at=at
+        )
         ids = [dataset.pk for dataset in made]
         Dataset.objects.filter(pk__in=ids).update(status="published", published_at=at)
         self.datasets += made

@@ -29,7 +29,7 @@ from tests.functional.conftest import PASSWORD, code
 from tests.functional.keyboard import Keys
 from tests.logs import sequencing, write
 from zones import tasks
-from zones.models import Dataset, DatasetVersion
+from zones.models import Dataset
 from zones.reading import Reading
 from zones.sealing import Seal
 
@@ -172,11 +172,9 @@ def an_open_offer(folders, counts):
     seal = Seal(zone, recipient)
     seal.write(counts.read_bytes())
     sealed = seal.finish(counts.name)
-    DatasetVersion.objects.create(
-        dataset=dataset, number=2, status="profiled", file_name=counts.name, sha256=sealed.sha256, size=sealed.size,
-        stored_as=sealed.stored_as, rows=96, profiled_at=clock.now(), received_by=factories.user(),
-        reading={**Reading().as_json(), "blank_lines": 0},
-    )  # fmt: skip
+    factories.version(
+        dataset, {"stays": sealed}, rows={"stays": 96}, readings={"stays": {**Reading().as_json(), "blank_lines": 0}}
+    )
     offer = factories.offer(
         dataset, columns=COUNTS, purposes=["traffic_rnd"], title="Comptages, pour prévoir",
         treatments={name: {"kind": "keep"} for name in COUNTS},

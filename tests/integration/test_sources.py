@@ -17,6 +17,7 @@ from broker.keys.store import KeyStore
 from tests import factories
 from tests.actors import signed_in
 from zones import actions, sealing, sources, tasks
+from zones.models import Table
 from zones.reading import Limits, Reading
 
 pytestmark = pytest.mark.django_db
@@ -497,3 +498,22 @@ def test_suggestions_are_reviewed_before_they_are_accepted_and_undone_one_by_one
     assert dict(empty.columns.values_list("name", "role")) == {
         "patient_id": "subject_key", "age": "quasi_identifier", "city": "geo",
     }  # fmt: skip
+
+
+def test_every_table_of_a_version_has_its_clear_copy(empty, settings):
+    stays, visits = (Table.objects.create(dataset=empty, name=name, position=n) for n, name in enumerate(["a", "../b"]))
+    files = {}
+    for table, content in ((stays, b"id,n\n1,2\n"), (visits, b"id;m\n1;3\n")):
+        seal = sealing.Seal(empty.zone, sealing.recipient_of(empty.zone))
+        seal.write(content)
+        files[table.name] = seal.finish("x.csv")
+    readings = {"a": {**Reading().as_json(), "blank_lines": 0}, "../b": Reading(delimiter=";").as_json()}
+    version = factories.version(empty, files, rows={"a": 1, "../b": 1}, readings=readings)
+
+    with sources.clear_copies(version) as paths:
+        found = {name: path.read_text() for name, path in paths.items()}
+        folders = {path.parent for path in paths.values()}
+
+    assert found == {"a": "id,n\n1,2\n", "../b": "id,m\n1,3\n"}
+    assert {folder.parent for folder in folders} == {settings.SCRATCH}
+    assert not any(folder.exists() for folder in folders)

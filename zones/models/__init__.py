@@ -1,4 +1,4 @@
-from .dataset import Column, ColumnRole, Dataset, DatasetVersion, Domain, SensitiveClass
+from .dataset import Column, ColumnRole, Dataset, DatasetVersion, Domain, SensitiveClass, Table, VersionFile
 from .grants import ZoneGrant
 from .zone import Sensor, Service, Site, Zone
 
@@ -12,6 +12,8 @@ __all__ = [
     "Sensor",
     "Service",
     "Site",
+    "Table",
+    "VersionFile",
     "Zone",
     "ZoneGrant",
 ]

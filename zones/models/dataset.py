@@ -7,8 +7,9 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q, Value
-from django.db.models.functions import Concat
+from django.db.models.functions import Concat, Lower
 from django.urls import reverse
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from broker import clock
@@ -140,10 +141,31 @@ class Dataset(models.Model):
         return [str(Domain(domain).label) for domain in self.domains]
 
 
+class Table(models.Model):
+    """One of the tables of a dataset, as its file or resource is called. Dropped only with what was never confirmed."""
+
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="tables")
+    name = models.CharField("table", max_length=120)
+    position = models.PositiveIntegerField()
+    description = models.CharField("en mots", max_length=300, blank=True)
+
+    class Meta:
+        ordering = ["position", "pk"]
+        constraints = [models.UniqueConstraint("dataset", Lower("name"), name="table_name_once")]
+
+    def __str__(self):
+        return self.name
+
+
 class DatasetVersion(models.Model):
-    """One file of a dataset, sealed to the zone's key as it arrived; `sha256` is that of the original bytes."""
+    """The files of a dataset at one time, a table each; `sha256` and `size` are those of the original bytes.
+
+    Of one file, `sha256` is its own; of several, that of the RFC 8785 text of [[table, sha256], ...] in the order of
+    the tables, and `size` and `rows` are sums. A draft gathers its files; once it is received nothing of it changes.
+    """
 
     class Status(models.TextChoices):
+        DRAFT = "draft", _("en préparation")
         RECEIVED = "received", _("reçu")
         PROFILING = "profiling", _("en cours d'examen")
         PROFILED = "profiled", _("examiné")
@@ -152,13 +174,8 @@ class DatasetVersion(models.Model):
     dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField("version")
     status = models.CharField("état", max_length=12, choices=Status.choices, default=Status.RECEIVED)
-    file_name = models.CharField("nom du fichier", max_length=200)
-    sha256 = models.CharField("SHA-256 des octets d'origine", max_length=64)
-    size = models.BigIntegerField("taille (octets)")
-    stored_as = models.CharField(max_length=120, editable=False)
-    reading = models.JSONField("options de lecture", default=dict)
-    # Options of reading that would mend what the examination met, with how many: a person accepts them or not.
-    proposed = models.JSONField("corrections proposées", default=dict)
+    sha256 = models.CharField("SHA-256 des octets d'origine", max_length=64, blank=True)
+    size = models.BigIntegerField("taille (octets)", default=0)
     progress = models.JSONField(default=dict)
     problem = models.TextField("motif de refus", blank=True)
     rows = models.BigIntegerField("lignes", null=True, blank=True)
@@ -174,6 +191,8 @@ class DatasetVersion(models.Model):
                 condition=~Q(status="profiled") | Q(rows__isnull=False, profiled_at__isnull=False),
                 name="version_profiled_is_counted",
             ),
+            models.CheckConstraint(condition=Q(status="draft") | ~Q(sha256=""), name="version_received_has_bytes"),
+            models.UniqueConstraint(fields=["dataset"], condition=Q(status="draft"), name="version_one_draft"),
         ]
 
     def __str__(self):
@@ -185,6 +204,73 @@ class DatasetVersion(models.Model):
     @property
     def version(self) -> int:
         return self.number
+
+    @cached_property
+    def only_file(self) -> "VersionFile":
+        """The file of a version of one table. Raises ValueError for any other: its files are asked one by one."""
+        files = list(self.files.all())
+        if len(files) != 1:
+            raise ValueError(f"version {self.pk} has {len(files)} files, not one")
+        return files[0]
+
+    @property
+    def file_name(self) -> str:
+        """The name of the file, or the names of all."""
+        return ", ".join(file.file_name for file in self.files.all())
+
+    @property
+    def stored_as(self) -> str:
+        return self.only_file.stored_as
+
+    @property
+    def reading(self) -> dict:
+        return self.only_file.reading
+
+    @property
+    def proposed(self) -> dict:
+        return self.only_file.proposed
+
+
+class VersionFile(models.Model):
+    """One file of a version, sealed to the zone's key as it arrived, or where the operator keeps it (`place`)."""
+
+    class Place(models.TextChoices):
+        UPLOAD = "upload", _("envoyé")
+        FOLDER = "folder", _("dossier de l'opérateur")
+        S3 = "s3", _("stockage S3")
+
+    class Format(models.TextChoices):
+        CSV = "csv", "CSV"
+        NDJSON = "ndjson", _("JSON par lignes")
+        FHIR = "fhir", "FHIR"
+        PARQUET = "parquet", "Parquet"
+
+    version = models.ForeignKey(DatasetVersion, models.CASCADE, related_name="files")
+    table = models.ForeignKey(Table, models.PROTECT, related_name="files")
+    file_name = models.CharField("nom du fichier", max_length=200)
+    sha256 = models.CharField("SHA-256 des octets d'origine", max_length=64)
+    size = models.BigIntegerField("taille (octets)")
+    stored_as = models.CharField(max_length=120, blank=True, editable=False)
+    format = models.CharField("format", max_length=8, choices=Format.choices, default=Format.CSV)
+    reading = models.JSONField("options de lecture", default=dict)
+    # Options of reading that would mend what the examination met, with how many: a person accepts them or not.
+    proposed = models.JSONField("corrections proposées", default=dict)
+    rows = models.BigIntegerField("lignes", null=True, blank=True)
+    place = models.CharField("lieu", max_length=8, choices=Place.choices, default=Place.UPLOAD)
+    place_ref = models.CharField("adresse dans ce lieu", max_length=1000, blank=True)
+
+    class Meta:
+        ordering = ["table__position", "pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["version", "table"], name="version_file_one_a_table"),
+            models.CheckConstraint(
+                condition=Q(place="upload", place_ref="") & ~Q(stored_as="") | ~Q(place="upload") & ~Q(place_ref=""),
+                name="version_file_lies_somewhere",
+            ),
+        ]
+
+    def __str__(self):
+        return self.file_name
 
 
 class ColumnRole(models.TextChoices):
@@ -199,6 +285,8 @@ class ColumnRole(models.TextChoices):
     FREE_TEXT = "free_text", _("texte libre")
     GEO = "geo", _("lieu")
     STAFF = "staff", _("professionnel")
+    RECORD_KEY = "record_key", _("clé de lien")
+    BIRTH = "birth", _("naissance")
 
 
 class SensitiveClass(models.TextChoices):
@@ -216,10 +304,17 @@ class SensitiveClass(models.TextChoices):
 
 
 class Column(models.Model):
-    """One column of a dataset: its place, what the profile saw, the suggested role and the confirmed one."""
+    """One column of a table: its place, what the profile saw, the suggested role and the confirmed one.
+
+    `references` is the key of another table whose values this column holds.
+    """
 
     dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="columns")
+    table = models.ForeignKey(Table, models.CASCADE, related_name="columns")
     name = models.CharField("colonne", max_length=120)
+    # How it is called in its dataset: its name, or "table.name" where the dataset has several tables.
+    path = models.CharField("colonne", max_length=241)
+    references = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="referenced_by")
     position = models.PositiveIntegerField()
     type = models.CharField("type lu", max_length=20)
     description = models.CharField("en mots", max_length=300, blank=True)
@@ -232,9 +327,11 @@ class Column(models.Model):
     confirmed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        ordering = ["position"]
+        ordering = ["table__position", "position"]
         constraints = [
-            models.UniqueConstraint(fields=["dataset", "name"], name="column_name_once"),
+            models.UniqueConstraint(fields=["table", "name"], name="column_name_once"),
+            models.UniqueConstraint(fields=["dataset", "path"], name="column_path_once"),
+            models.UniqueConstraint(fields=["table"], condition=Q(role="subject_key"), name="column_one_subject_key"),
             models.CheckConstraint(
                 condition=~Q(role="sensitive") | ~Q(sensitive_class=""), name="column_sensitive_has_a_class"
             ),

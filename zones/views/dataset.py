@@ -50,7 +50,7 @@ TYPES = {
     "text": _l("texte"),
     "empty": _l("vide"),
 }
-HIDDEN_VALUES = frozenset({"direct_identifier", "subject_key", "free_text", "staff"})
+HIDDEN_VALUES = frozenset({"direct_identifier", "subject_key", "record_key", "birth", "free_text", "staff"})
 
 
 def dataset_or_404(request, slug: str) -> Dataset:
@@ -221,7 +221,7 @@ def dataset_detail(request, slug):
     dataset.access_words, dataset.access_tone = access_in_words(dataset)
     held = permissions.roles_on(request.user, dataset.zone)
     may = {act for act in permissions.ROLES_OF if permissions.may(request.user, act, dataset.zone, held=held)}
-    versions: list[Any] = list(dataset.versions.all()[:20])
+    versions: list[Any] = list(dataset.versions.prefetch_related("files")[:20])
     latest = next((v for v in versions if v.status == DatasetVersion.Status.PROFILED), None)
     columns = _columns(dataset, latest.rows if latest else None)
     context = {
@@ -363,7 +363,7 @@ def version_detail(request, slug, number):
         "renamed": _renamed(version.reading.get("mended", {})),
         "proposals": proposals_in_words(version.proposed),
         "mended_in": _mended_in(version),
-        "twins": list(dataset.versions.filter(stored_as=version.stored_as).exclude(pk=version.pk)),
+        "twins": list(dataset.versions.filter(files__stored_as=version.stored_as).exclude(pk=version.pk)),
         "good": dataset.versions.filter(status=DatasetVersion.Status.PROFILED).first(),
         "may_add_version": permissions.may(request.user, "add_version", dataset.zone),
         "may_set_roles": permissions.may(request.user, "set_roles", dataset.zone),
@@ -398,7 +398,7 @@ def _reading_in_words(reading: Reading) -> list[tuple[str, Any]]:
 def _mended_in(version: DatasetVersion) -> DatasetVersion | None:
     """The later reading of the same bytes that took up what was proposed here."""
     later = version.dataset.versions.filter(
-        stored_as=version.stored_as, number__gt=version.number, status=DatasetVersion.Status.PROFILED
+        files__stored_as=version.stored_as, number__gt=version.number, status=DatasetVersion.Status.PROFILED
     )
     return later.first() if version.proposed else None
 
