@@ -34,7 +34,7 @@ from zones.models import (
     VersionFile,
     Zone,
 )
-from zones.reading import Reading
+from zones.reading import Reading, named
 from zones.sealing import Sealed
 
 WORKER = Actor("service:worker", kind="service", auth="none")
@@ -518,6 +518,7 @@ def add_version(dataset: Dataset, *, by: User, sealed: Sealed, reading: Reading)
         raise WrongState(_("Ces données sont ouvertes ailleurs : elles y restent, rien ne s'envoie ici."))
     if row.status == Dataset.Status.WITHDRAWN:
         raise WrongState(_("Ce jeu est retiré : il ne reçoit plus de version."))
+    reading = named(reading, sealed.file_name)
     twin = row.versions.filter(sha256=sealed.sha256).exclude(status=DatasetVersion.Status.REFUSED).first()
     if twin is not None:
         raise BadInput(
@@ -581,6 +582,7 @@ def reread_version(version: DatasetVersion, *, by: User, reading: Reading) -> Da
     if row.status == Dataset.Status.WITHDRAWN:
         raise WrongState(_("Ce jeu est retiré : il ne reçoit plus de version."))
     file = version.only_file
+    reading = named(reading, file.file_name)
     live = row.versions.filter(files__stored_as=file.stored_as).exclude(status=DatasetVersion.Status.REFUSED)
     if twin := next((v for v in live if Reading.of(v.reading).asked == reading.asked), None):
         raise BadInput(
@@ -590,7 +592,7 @@ def reread_version(version: DatasetVersion, *, by: User, reading: Reading) -> Da
     VersionFile.objects.create(
         version=made, table=file.table, file_name=file.file_name, sha256=file.sha256, size=file.size,
         stored_as=file.stored_as, format=reading.format, place=file.place, place_ref=file.place_ref,
-        reading=dated(replace(reading, blank_lines=None, columns=(), mended={})).as_json(),
+        reading=dated(replace(reading, blank_lines=None, columns=(), types=(), mended={})).as_json(),
     )  # fmt: skip
     _receive(made)
     describe(obj=made)

@@ -458,6 +458,7 @@ class UploadForm(forms.Form):
             ("csv", _l("CSV, une ligne par enregistrement")),
             ("ndjson", _l("JSON par lignes, une valeur par clé")),
             ("fhir", _l("FHIR en vrac, une ressource par ligne (mise à plat)")),
+            ("parquet", _l("Parquet (le fichier dit lui-même comment il se lit)")),
         ],
     )
     encoding = forms.ChoiceField(
@@ -510,7 +511,7 @@ class UploadForm(forms.Form):
         return replace(chosen, **{name: getattr(self.former, name) for name in MENDS})
 
 
-MENDS = ("century", "dates", "skip_blank", "one_line", "number_nameless")
+MENDS = ("century", "dates", "absent", "skip_blank", "one_line", "number_nameless")
 
 
 def said(reading: Reading) -> dict[str, Any]:
@@ -525,6 +526,8 @@ def said(reading: Reading) -> dict[str, Any]:
         "century": ", ".join(reading.century),
         "mdy": ", ".join(name for name, order in reading.dates.items() if order == "mdy"),
         "dmy": ", ".join(name for name, order in reading.dates.items() if order == "dmy"),
+        "no_date": ", ".join(name for name, kind in reading.absent.items() if kind == "date"),
+        "no_number": ", ".join(name for name, kind in reading.absent.items() if kind == "number"),
         "skip_blank": reading.skip_blank,
         "one_line": reading.one_line,
         "number_nameless": reading.number_nameless,
@@ -547,6 +550,10 @@ class RereadForm(UploadForm):
     )
     mdy = _columns(_l("Colonnes de dates mois/jour/année"), _l("Ramenées, avec les autres formes, à année-mois-jour."))
     dmy = _columns(_l("Colonnes de dates jour/mois/année"), _l("De même."))
+    no_date = _columns(
+        _l("Colonnes dont les dates hors du calendrier sont absentes"), _l("0000-00-00 ou le 30 février, par exemple.")
+    )
+    no_number = _columns(_l("Colonnes dont NaN et les infinis sont absents"))
     skip_blank = forms.BooleanField(label=_l("Passer les lignes sans aucune valeur"), required=False)
     one_line = forms.BooleanField(label=_l("Ramener les noms des colonnes à une ligne"), required=False)
     number_nameless = forms.BooleanField(label=_l("Numéroter les colonnes sans nom"), required=False)
@@ -556,6 +563,9 @@ class RereadForm(UploadForm):
         both = set(_names(facts.get("mdy", ""))) & set(_names(facts.get("dmy", "")))
         if both:
             self.add_error("dmy", _("« %(name)s » a deux formes : choisissez-en une.") % {"name": sorted(both)[0]})
+        kinds = set(_names(facts.get("no_date", ""))) & set(_names(facts.get("no_number", "")))
+        if kinds:
+            self.add_error("no_number", _("« %(name)s » : date ou nombre, choisissez.") % {"name": sorted(kinds)[0]})
         return facts
 
     def reading(self) -> Reading:
@@ -564,6 +574,7 @@ class RereadForm(UploadForm):
         return replace(
             super().reading(),
             century=_names(facts["century"]),
+            absent={name: kind for kind in ("date", "number") for name in _names(facts[f"no_{kind}"])},
             dates=dates,
             skip_blank=facts["skip_blank"],
             one_line=facts["one_line"],

@@ -2,8 +2,9 @@
 
     python -m zones.profile < order.json
 
-The order holds `relation` (SQL of the table, every column text), `scratch` (a folder), `memory` (MiB), `decimal` and
-`personal`. Progress goes to standard output, a JSON line a step; the last line holds `rows` and `columns`.
+The order holds `relation` (SQL of the table, every column text), `scratch` (a folder), `memory` (MiB), `decimal`,
+`personal`, and `kinds` (types that the source itself declares, by column). Progress goes to standard output, a JSON
+line a step; the last line holds `rows` and `columns`.
 
 No row leaves. A value is shown only when at least `K` rows bear it, a bin only when it holds `K` rows, a quantile only
 when `K` rows lie beyond it; the extremes are shown for data about no person only. Reads no setting, no database of
@@ -23,6 +24,14 @@ SHORT = 40  # signs: longer values are never shown
 WHOLE = r"[+-]?(0|[1-9][0-9]{0,17})"
 NUMBER = r"[+-]?(0|[1-9][0-9]*)?([.][0-9]*)?([eE][+-]?[0-9]{1,3})?"
 MOMENT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?(Z|[+-][0-9]{2}:?[0-9]{2})?)?"
+
+NOT_FINITE = (
+    r"[+-]?([nN][aA][nN]|[iI][nN][fF]([iI][nN][iI][tT][yY])?|[01]?[.]?#([iI][nN][dDfF]|[qQsS][nN][aA][nN])[0-9]*)"
+)
+DECLARED = {
+    "integer": "CAST(value AS BIGINT)", "number": "CAST(value AS DOUBLE)", "date": "CAST(value AS TIMESTAMP)",
+    "timestamp": "CAST(value AS TIMESTAMP)", "text": "value",
+}  # fmt: skip
 
 # Dates that `zones.reading` can bring to one shape, when a column holds several.
 ISO = r"[0-9]{4}([0-9]{4}|-[0-9]{2}-[0-9]{2}|[.][0-9]{2}[.][0-9]{2}|/[0-9]{2}/[0-9]{2})([ T].+)?"
@@ -59,6 +68,27 @@ def kind_of(connection, decimal: str) -> tuple[str, str]:
     if moment:
         return ("date" if dated else "timestamp"), "CAST(value AS TIMESTAMP)"
     return "text", "value"
+
+
+def values_to_mend(connection, decimal: str, held: int) -> dict[str, Any]:
+    """Texts that would all be numbers but for NaN and infinities, or all dates but for days that never were."""
+    number = f"replace(value, '{decimal}', '.')" if decimal != "." else "value"
+    finite, void, days, never = connection.execute(
+        f"""
+        SELECT coalesce(sum(n) FILTER (regexp_full_match({number}, '{NUMBER}')), 0),
+               coalesce(sum(n) FILTER (regexp_full_match(value, '{NOT_FINITE}')), 0),
+               coalesce(sum(n) FILTER (regexp_full_match(value, '{MOMENT}') AND TRY_CAST(value AS TIMESTAMP) IS NOT
+               NULL), 0),
+               coalesce(sum(n) FILTER (regexp_full_match(value, '{MOMENT}') AND TRY_CAST(value AS TIMESTAMP) IS NULL),
+               0)
+        FROM v
+        """
+    ).fetchone()
+    if void and finite and finite + void == held:
+        return {"void": {"kind": "number", "n": int(void)}}
+    if never and days and days + never == held:
+        return {"void": {"kind": "date", "n": int(never)}}
+    return {}
 
 
 def dates_to_mend(connection, kind: str, held: int) -> dict[str, Any]:
@@ -126,7 +156,9 @@ def histogram(connection, typed: str, shape: dict[str, Any], personal: bool) -> 
     return {"from": low, "to": high, "bins": bins}
 
 
-def profile_column(connection, name: str, *, rows: int, personal: bool, decimal: str) -> dict[str, Any]:
+def profile_column(
+    connection, name: str, *, rows: int, personal: bool, decimal: str, declared: str = ""
+) -> dict[str, Any]:
     column = quoted(name)
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE v AS SELECT {column} AS value, count(*) AS n FROM t "
@@ -148,8 +180,13 @@ def profile_column(connection, name: str, *, rows: int, personal: bool, decimal:
     }
     if not held:
         return seen | {"type": "empty"}
-    seen["type"], typed = kind_of(connection, decimal)
-    seen |= dates_to_mend(connection, seen["type"], held)
+    if declared:
+        seen["type"], typed = declared, DECLARED[declared]
+    else:
+        seen["type"], typed = kind_of(connection, decimal)
+        seen |= dates_to_mend(connection, seen["type"], held)
+        if seen["type"] == "text":
+            seen |= values_to_mend(connection, decimal, held)
     alone = distinct == held and held > 1  # a value a row: an identifier, or an exact measure
     if seen["type"] in ("integer", "number") and not (personal and alone):
         seen["shape"] = quantiles(connection, typed, held, personal)
@@ -198,7 +235,14 @@ def profile(order: dict[str, Any], tell=lambda line: None) -> dict[str, Any]:
     for at, name in enumerate(names):
         tell({"step": "columns", "percent": 40 + 58 * at // len(names)})
         columns.append(
-            profile_column(connection, name, rows=rows, personal=order["personal"], decimal=order["decimal"])
+            profile_column(
+                connection,
+                name,
+                rows=rows,
+                personal=order["personal"],
+                decimal=order["decimal"],
+                declared=order.get("kinds", {}).get(name, ""),
+            )
         )
     return {"rows": rows, "columns": columns}
 

@@ -22,10 +22,12 @@ from broker.errors import BadInput
 from zones.fhir import Flattening
 
 ENCODINGS = ("utf-8", "cp1252", "latin-1", "iso8859-15")  # all keep ASCII's line ends, on which the stream is cut
-FORMATS = ("csv", "ndjson", "fhir")
+FORMATS = ("csv", "ndjson", "fhir", "parquet")
 DELIMITERS = (",", ";", "\t", "|")
 ORDERS = ("mdy", "dmy")  # of the day in a date with bars: 8/21/2023 or 21/8/2023
-EXTENSIONS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz", ".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz")
+EXTENSIONS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz", ".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz",
+              ".parquet")  # fmt: skip
+PARQUET = ".parquet"
 GZIP = b"\x1f\x8b"
 CHUNK = 1024 * 1024  # bytes
 FEW = 5  # rows: fewer are not shown apart (legal-gate, section 7.2)
@@ -40,6 +42,7 @@ class Limits:
     ratio_from: int = 64 * 1024**2
     line_bytes: int = 1024**2
     columns: int = 1000
+    rows: int = 2_000_000_000  # that a Parquet footer declares: repeated values take no room
     name_signs: int = 120  # as stored
 
 
@@ -54,12 +57,16 @@ class Unreadable(BadInput):
         self.proposed = proposed
 
 
+COUNTED = ("blank_lines", "columns", "types", "mended", "age_on")  # of a reading: what the worker fills in
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """`missing` are the marks that stand for no value, beside the empty text; `decimal` is the sign in numbers.
 
     Mends: `century` names the columns whose years 00YY are read 20YY; `dates` those where several shapes of dates are
-    made ISO, with the order of days and months; `skip_blank` passes rows without any value; `one_line` brings the
+    made ISO, with the order of days and months; `absent` those whose values that are no date ("date") or no finite
+    number ("number") are read as missing; `skip_blank` passes rows without any value; `one_line` brings the
     names of columns to one line; `number_nameless` names the columns that have no name.
     """
 
@@ -71,6 +78,7 @@ class Reading:
     decimal: str = "."
     century: tuple[str, ...] = field(default=())
     dates: dict[str, str] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
     skip_blank: bool = False
     one_line: bool = False
     number_nameless: bool = False
@@ -78,6 +86,7 @@ class Reading:
     # Counted by the profile:
     blank_lines: int | None = None  # lines without any value, not kept; None until then
     columns: tuple[str, ...] = field(default=())  # FHIR: the paths met, in order
+    types: tuple[tuple[str, str], ...] = field(default=())  # Parquet: the columns in order, with the engine's types
     mended: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -87,26 +96,38 @@ class Reading:
         for name in ("missing", "century", "columns"):
             if name in chosen:
                 chosen[name] = tuple(chosen[name])
+        if "types" in chosen:
+            chosen["types"] = tuple((name, declared) for name, declared in chosen["types"])
         return cls(**chosen)
 
     def as_json(self) -> dict[str, Any]:
         lists = {name: list(getattr(self, name)) for name in ("missing", "century", "columns")}
-        return {**asdict(self), **lists}
+        return {**asdict(self), **lists, "types": [list(pair) for pair in self.types]}
 
     @property
     def asked(self) -> dict[str, Any]:
         """What a person chose, without what was counted: two readings that ask the same are one."""
-        return {k: v for k, v in self.as_json().items() if k not in ("blank_lines", "columns", "mended", "age_on")}
+        return {k: v for k, v in self.as_json().items() if k not in COUNTED}
 
     @property
     def is_mending(self) -> bool:
-        return bool(self.century or self.dates or self.skip_blank or self.one_line or self.number_nameless)
+        dates = self.century or self.dates or self.absent
+        return bool(dates or self.skip_blank or self.one_line or self.number_nameless)
 
     @property
     def is_plain(self) -> bool:
         """Whether the decoded text is already what the engine reads, so that no row needs to be written anew."""
         as_is = self.format == "csv" and self.delimiter == "," and self.header and self.blank_lines == 0
         return as_is and not self.is_mending
+
+
+def named(reading: Reading, file_name: str) -> Reading:
+    """`reading` for a file of that name: a Parquet file says itself how it is read. Raises BadInput."""
+    if file_name.lower().endswith(PARQUET):
+        return replace(Reading(format="parquet"), missing=reading.missing, absent=reading.absent)
+    if reading.format == "parquet":
+        raise BadInput(_("Un fichier Parquet porte un nom en .parquet. Renommez-le, ou choisissez son vrai format."))
+    return reading
 
 
 def expand(chunks: Iterable[bytes], *, limits: Limits = LIMITS) -> Iterator[bytes]:
@@ -146,7 +167,7 @@ def wrong_kind(first: bytes) -> str:
         "zip": _("C'est une archive ou un classeur (zip, xlsx, ods). Ouvrez-le et exportez une feuille en CSV."),
         "pdf": _("C'est un PDF. Demandez la table d'où il vient, en CSV."),
         "xls": _("C'est un ancien classeur Excel. Ouvrez-le et exportez une feuille en CSV."),
-        "parquet": _("C'est un fichier Parquet. Exportez-le en CSV."),
+        "parquet": _("C'est un fichier Parquet. Donnez-lui un nom en .parquet et lisez-le comme tel."),
         "sqlite": _("C'est une base SQLite. Exportez une table en CSV."),
         "utf-16": _("Le texte est en UTF-16. Enregistrez-le en UTF-8, puis envoyez-le."),
         "image": _("C'est une image. Envoyez une table, en CSV."),
@@ -345,7 +366,7 @@ def _header(row: list[str], reading: Reading, seen: Seen, limits: Limits) -> lis
 def _cures(names: list[str], reading: Reading, seen: Seen) -> list[tuple[int, Cure]]:
     """For each column to mend its place and what is done to a value, counted."""
     found: list[tuple[int, Cure]] = []
-    for name in (*reading.century, *reading.dates):
+    for name in (*reading.century, *reading.dates, *reading.absent):
         if name not in names:
             raise BadInput(
                 _("La correction des dates nomme la colonne « %(name)s », qui n'est pas dans ce fichier. Lisez-le à "
@@ -353,6 +374,9 @@ def _cures(names: list[str], reading: Reading, seen: Seen) -> list[tuple[int, Cu
             )  # fmt: skip
     for name in reading.century:
         found.append((names.index(name), _century(seen.mended.setdefault("century", {}).setdefault(name, {}))))
+    for name, kind in reading.absent.items():
+        counted = seen.mended.setdefault("absent", {}).setdefault(name, {"kind": kind, "n": 0})
+        found.append((names.index(name), _absent(kind, counted)))
     for name, order in reading.dates.items():
         counts = seen.mended.setdefault("dates", {}).setdefault(name, {"order": order, "changed": 0})
         found.append((names.index(name), _iso(name, order, counts, {"", *reading.missing})))
@@ -367,6 +391,35 @@ def _century(counts: dict[str, int]) -> Cure:
             year = value[:4]
             counts[year] = counts.get(year, 0) + 1
             return "20" + value[2:]
+        return value
+
+    return cure
+
+
+# Numbers that are none: NaN and infinities, as programs and workbooks write them.
+NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity|[01]?[.]?#(ind|inf|qnan|snan)\d*)", re.IGNORECASE)
+
+
+def _absent(kind: str, counts: dict[str, Any]) -> Cure:
+    """A value that has the shape of a date but is no day of the calendar, or is no finite number, becomes none."""
+
+    def is_void(value: str) -> bool:
+        if kind == "number":
+            return NOT_FINITE.fullmatch(value) is not None
+        found = ISO.fullmatch(value)
+        if found is None:
+            return False
+        year, _sign, month, day, _rest = found.groups()
+        try:
+            date(int(year), int(month), int(day))
+        except ValueError:
+            return True
+        return False
+
+    def cure(value: str, line: int) -> str:
+        if value and is_void(value.strip()):
+            counts["n"] += 1
+            return ""
         return value
 
     return cure
@@ -598,6 +651,8 @@ def accepted(reading: Reading, proposed: dict[str, Any]) -> Reading:
     changes |= {name: proposed[name] for name in ("encoding", "delimiter", "format") if name in proposed}
     if "century" in proposed:
         changes["century"] = (*reading.century, *proposed["century"])
+    if "absent" in proposed:
+        changes["absent"] = {**reading.absent, **{name: one["kind"] for name, one in proposed["absent"].items()}}
     if "dates" in proposed:
         changes["dates"] = {**reading.dates, **{name: one["order"] for name, one in proposed["dates"].items()}}
     return replace(reading, **changes)
@@ -627,6 +682,13 @@ def proposals_in_words(proposed: dict[str, Any]) -> list[tuple[str, str]]:
                 % {"name": name, "n": _n(one["n"]), "shape": shape},
             )
         )
+    for name, one in sorted(proposed.get("absent", {}).items()):
+        said = (
+            _("« %(name)s » : dates hors du calendrier (valeurs : %(n)s) ; les lire comme absentes")
+            if one["kind"] == "date"
+            else _("« %(name)s » : NaN ou infinis (valeurs : %(n)s) ; les lire comme absents")
+        )
+        told.append((f"absent:{name}", said % {"name": name, "n": _n(one["n"])}))
     if count := proposed.get("skip_blank"):
         told.append(
             (
@@ -709,6 +771,14 @@ def mends_in_words(reading: Reading) -> list[str]:
                 )
                 % {"name": name, "n": _n(counts["changed"]), "shape": shape}
             )
+    for name, one in sorted(mended.get("absent", {}).items()):
+        if one["n"]:
+            said = (
+                _("« %(name)s » : dates hors du calendrier, lues comme absentes (valeurs : %(n)s)")
+                if one["kind"] == "date"
+                else _("« %(name)s » : NaN ou infinis, lus comme absents (valeurs : %(n)s)")
+            )
+            told.append(said % {"name": name, "n": _n(one["n"])})
     if count := mended.get("skip_blank", 0):
         told.append(
             ngettext("%(n)s ligne sans aucune valeur, passée", "%(n)s lignes sans aucune valeur, passées", count)

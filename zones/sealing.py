@@ -23,7 +23,8 @@ from django.utils.translation import gettext as _
 from broker.errors import BadInput, WrongState
 from broker.keys.models import DataKey
 from zones.models import Zone
-from zones.reading import EXTENSIONS, GZIP, wrong_kind
+from zones.parquet import ENCRYPTED, MAGIC, refusal
+from zones.reading import EXTENSIONS, GZIP, PARQUET, wrong_kind
 
 log = logging.getLogger(__name__)
 STALE_AFTER = 24 * 3600.0  # seconds without a byte
@@ -160,14 +161,15 @@ class SealingUploadHandler(FileUploadHandler):
             self._stop(
                 BadInput(
                     _("« %(name)s » n'est pas un fichier lisible ici. Envoyez du CSV ou du JSON par lignes, au besoin "
-                      "compressé : %(extensions)s.") % {"name": name, "extensions": ", ".join(EXTENSIONS)}
+                      "compressé, ou du Parquet : %(extensions)s.")
+                    % {"name": name, "extensions": ", ".join(EXTENSIONS)}
                 )
             )  # fmt: skip
         self.seal = Seal(self.zone, self.recipient)
 
     def receive_data_chunk(self, raw_data, start):
         assert self.seal is not None  # noqa: S101  Django calls new_file first
-        if start == 0 and not raw_data.startswith(GZIP) and (problem := wrong_kind(raw_data)):
+        if start == 0 and (problem := self._wrong_kind(raw_data)):
             self._stop(BadInput(problem))
         if self.seal.size + len(raw_data) > self.limit:
             self._stop(too_large(self.limit))
@@ -177,6 +179,13 @@ class SealingUploadHandler(FileUploadHandler):
             log.exception("a source could not be written under %s", settings.SOURCES)
             self._stop(not_kept())
         # None: the bytes are ours, no other handler sees them.
+
+    def _wrong_kind(self, first: bytes) -> str:
+        """What a file that begins so is instead of what its name says; "" when nothing tells."""
+        if self.name.lower().endswith(PARQUET):
+            problem = "" if first.startswith(MAGIC) else "encrypted" if first.startswith(ENCRYPTED) else "other"
+            return refusal({"problem": problem}) if problem else ""
+        return "" if first.startswith(GZIP) else wrong_kind(first)
 
     def file_complete(self, file_size):
         seal, self.seal = self.seal, None

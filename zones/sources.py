@@ -3,16 +3,21 @@
     with clear_copy(version) as path:
         connection.execute(f"SELECT * FROM {relation(path, version.reading)}")
 
-The clear copy is a CSV in UTF-8 with commas and a header, in a scratch folder of mode 0700 that is removed in every
-case. Every column is to be read as text; `relation` says how, with the version's marks for missing values.
+The clear copy is a CSV in UTF-8 with commas and a header, or the very bytes of a Parquet file, in a scratch folder of
+mode 0700 that is removed in every case. Every column is to be read as text; `relation` says how, with the version's
+marks for missing values.
 """
 
 import contextlib
 import dataclasses
 import hashlib
+import json
+import logging
 import os
 import queue
 import shutil
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -25,11 +30,27 @@ from django.utils.translation import gettext as _
 
 from broker.errors import BadInput
 from broker.keys.store import KeyStore
+from broker.parquet import relation as as_text
+from zones import parquet
 from zones.models import DatasetVersion, VersionFile
-from zones.reading import LIMITS, Limits, Reading, Seen, encoding_of, expand, fhir_columns, lines, write_clear
+from zones.reading import (
+    LIMITS,
+    Limits,
+    Reading,
+    Seen,
+    Unreadable,
+    encoding_of,
+    expand,
+    fhir_columns,
+    lines,
+    write_clear,
+)
 
+log = logging.getLogger(__name__)
 PIECE = 256 * 1024  # bytes between the opening thread and the reader
 AHEAD = 16  # pieces
+CHECK_MEMORY = 1024  # MiB for the engine that checks a Parquet file
+CHECK_SECONDS = 1800  # of computing, then of waiting
 
 
 Source = DatasetVersion | VersionFile  # a version of one file stands for its file
@@ -136,7 +157,9 @@ def clear_copy(
     limits: Limits = LIMITS,
     prefix: str = "source-",
 ) -> Iterator[Path]:
-    """A clear CSV of a file (UTF-8, commas, header) in a scratch folder removed at the end, whatever happens.
+    """A clear CSV of a file (UTF-8, commas, header), or its Parquet file as it is, in a scratch folder.
+
+    The folder is removed at the end, whatever happens.
 
     With `checked` every row is read and compared with the header; the file's `rows`, what its `reading` counts and
     its `proposed` (options that would mend what was met) are set, not saved. Raises BadInput with the line at fault
@@ -181,6 +204,14 @@ def _write_clear(file: VersionFile, path: Path, *, checked: bool, covered_by: st
     if reading.format == "fhir" and checked:  # its columns are known once every line has been seen
         reading = dataclasses.replace(reading, columns=fhir_columns(blocks(), reading, limits=limits))
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    if reading.format == "parquet":
+        with os.fdopen(descriptor, "wb") as whole:
+            for piece in open_source(file, covered_by=covered_by):
+                whole.write(piece)
+        if checked:
+            rows, reading, seen = check_parquet(path, reading, limits=limits)
+            _keep(file, reading, rows, 0, seen)
+        return
     with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as out:
         if checked or not reading.is_plain:
             written = write_clear(blocks(), reading, out, limits=limits)
@@ -189,6 +220,32 @@ def _write_clear(file: VersionFile, path: Path, *, checked: bool, covered_by: st
         else:
             for block in blocks():
                 out.write(block)
+
+
+def check_parquet(path: Path, reading: Reading, *, limits: Limits = LIMITS) -> tuple[int, Reading, Seen]:
+    """Rows, reading with the types met and what was passed. Raises BadInput with the column at fault and its mend."""
+    order = {
+        "path": str(path), "scratch": str(path.parent), "memory": CHECK_MEMORY, "seconds": CHECK_SECONDS,
+        "absent": reading.absent, "limits": dataclasses.asdict(limits),
+    }  # fmt: skip
+    process = None
+    try:
+        process = subprocess.run(
+            [sys.executable, "-m", "zones.parquet"],
+            input=json.dumps(order), capture_output=True, text=True, cwd=settings.BASE_DIR, timeout=CHECK_SECONDS,
+            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": str(path.parent)}, check=False,
+        )  # fmt: skip
+        told = json.loads(process.stdout or "null") or {"problem": "died"}
+    except subprocess.TimeoutExpired:
+        told = {"problem": "died"}
+    if "problem" in told:
+        if told["problem"] == "died":
+            log.error("the check of a Parquet file died: %s", "" if process is None else process.stderr[-2000:])
+        absent = {name: {"kind": one["kind"], "n": one["n"]} for name, one in told.get("columns", {}).items()}
+        raise Unreadable(parquet.refusal(told), **({"absent": absent} if absent else {}))
+    types = tuple((name, declared) for name, declared in told["types"])
+    mended = {"absent": told["absent"]} if told["absent"] else {}
+    return told["rows"], dataclasses.replace(reading, types=types), Seen(mended=mended)
 
 
 def _keep(file: VersionFile, reading: Reading, rows: int, blank_lines: int, seen: Seen) -> None:
@@ -209,6 +266,8 @@ def literal(text: str) -> str:
 
 def relation(path: Path | str, stored: dict) -> str:
     """The SQL of the table in a clear copy: every column text, in the file's order, missing values NULL."""
+    if stored.get("format") == "parquet":
+        return as_text(str(path), stored)
     marks = ", ".join(literal(mark) for mark in ("", *Reading.of(stored).missing))
     return (
         f"read_csv({literal(str(path))}, header = true, delim = ',', quote = '\"', escape = '\"', "

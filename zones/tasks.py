@@ -14,7 +14,7 @@ from procrastinate.contrib.django import app
 
 from broker import clock
 from broker.errors import BadInput
-from zones import actions, rules, sealing, suggestion
+from zones import actions, parquet, rules, sealing, suggestion
 from zones.models import DatasetVersion, Zone
 from zones.reading import Reading, Unreadable
 from zones.sources import clear_copy, clear_scratch, guess_encoding, relation
@@ -75,16 +75,18 @@ def _mend_of(problem: BadInput, version: DatasetVersion) -> dict[str, Any]:
 
 def _dates_to_mend(found: dict[str, Any], reading: Reading) -> dict[str, Any]:
     """Columns whose years lack their century, and those whose dates have several shapes, with how many."""
-    century, dates = {}, {}
+    century, dates, absent = {}, {}, {}
     for column in found["columns"]:
         name = column["name"]
         if column.get("years_00") and name not in reading.century:
             century[name] = column["years_00"]
+        if (void := column.get("void")) and name not in reading.absent:
+            absent[name] = void
         if (shapes := column.get("shapes")) and name not in reading.dates:
             order = "dmy" if shapes["first_over_12"] else "mdy" if shapes["second_over_12"] else ""
             if order and not (shapes["first_over_12"] and shapes["second_over_12"]):
                 dates[name] = {"order": order, "n": shapes["n"]}
-    return {name: value for name, value in (("century", century), ("dates", dates)) if value}
+    return {name: value for name, value in (("century", century), ("dates", dates), ("absent", absent)) if value}
 
 
 def _profiled(version: DatasetVersion) -> dict[str, Any]:
@@ -97,6 +99,7 @@ def _profiled(version: DatasetVersion) -> dict[str, Any]:
             "memory": MEMORY,
             "decimal": version.reading.get("decimal", "."),
             "personal": version.dataset.is_personal,
+            "kinds": {name: parquet.kind_of(declared) for name, declared in version.reading.get("types", [])},
         }
         return run_apart(order, tell=lambda step: actions.note_progress(version, **step))
 
@@ -140,7 +143,7 @@ def _column(seen: dict[str, Any], version: DatasetVersion, *, rows: int) -> acti
         suggested = suggestion.suggest_fhir(seen, rows=rows, resource=resource)
     else:
         suggested = suggestion.suggest(seen, rows=rows, personal=personal)
-    profile = {key: value for key, value in seen.items() if key not in ("name", "type", "years_00", "shapes")}
+    profile = {key: value for key, value in seen.items() if key not in ("name", "type", "years_00", "shapes", "void")}
     if personal and suggested.role in HIDDEN:
         for shown in ("top", "shape", "histogram", "from", "to"):  # values of identifiers are nobody's to see
             profile.pop(shown, None)

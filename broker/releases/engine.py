@@ -170,9 +170,16 @@ class Build:
             self.engine.execute(f"INSERT INTO {name} SELECT unnest(?)", [self.job.get(name, [])])
 
     def _check_header(self):
-        """The first line names the columns the recipe was made for, in order."""
+        """The source names the columns the recipe was made for, in order."""
+        if self.recipe["reading"].get("format") == "parquet":
+            with duckdb.connect() as engine:
+                rows = engine.execute(f"DESCRIBE SELECT * FROM read_parquet({text_of(self.job['source'])})").fetchall()
+            self._same_columns([row[0] for row in rows])
+            return
         with Path(self.job["source"]).open(encoding="utf-8-sig", newline="") as lines:
-            header = [name.strip() for name in next(csv.reader(lines), [])]
+            self._same_columns([name.strip() for name in next(csv.reader(lines), [])])
+
+    def _same_columns(self, header: list[str]):
         if header != self.recipe["source_columns"]:
             missing = [name for name in self.recipe["source_columns"] if name not in header]
             raise Unbuildable("header", missing=missing)

@@ -12,6 +12,7 @@ before `subject`.
 
 from dataclasses import dataclass
 
+from broker import parquet
 from broker.releases import treating
 from broker.releases.dialects import DIALECTS, name_of, text_of
 from broker.releases.treating import CLIPPED, MERGED, Cell, treated
@@ -105,7 +106,10 @@ class Plan:
     def read(self, needed: set[str]) -> str:
         """The columns that are needed, as text, missing marks made null, each row with its line.
 
-        The clear copy is always UTF-8 with commas and a header, whatever the source was (`zones.sources`)."""
+        The clear copy is a Parquet file, or a CSV in UTF-8 with commas and a header (`zones.sources`)."""
+        if self.recipe["reading"].get("format") == "parquet":
+            table = parquet.relation(self.path, self.recipe["reading"], only=needed, line="terrain_line")
+            return f"SELECT * FROM {table} read"
         every = ", ".join(f"{text_of(c)}: 'VARCHAR'" for c in self.recipe["source_columns"])
         nulls = ", ".join(text_of(mark) for mark in ["", *self.recipe["reading"].get("missing", [])])
         wanted = "".join(f", {name_of(c)}" for c in self.recipe["source_columns"] if c in needed)

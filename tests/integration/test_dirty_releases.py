@@ -4,10 +4,14 @@ The FHIR patients are read whole: no number, name, telephone or street of the so
 """
 
 import gzip
+import hashlib
 import json
 from pathlib import Path
 
 import duckdb
+import pyarrow
+import pyarrow.csv
+import pyarrow.parquet
 import pyrage
 import pytest
 from django.conf import settings
@@ -40,11 +44,11 @@ def places(fresh_database, django_db_blocker, tmp_path):
         yield tmp_path
 
 
-def examined(dataset, steward, content: bytes, reading: Reading):
+def examined(dataset, steward, content: bytes, reading: Reading, name: str = "source.csv"):
     """The version that an upload of `content` and its accepted mends make."""
     seal = sealing.Seal(dataset.zone, sealing.recipient_of(dataset.zone))
     seal.write(content)
-    version = actions.add_version(dataset, by=steward, sealed=seal.finish("source.csv"), reading=reading)
+    version = actions.add_version(dataset, by=steward, sealed=seal.finish(name), reading=reading)
     examining.profile_version(version.pk)
     version.refresh_from_db()
     while version.proposed:
@@ -57,7 +61,7 @@ def examined(dataset, steward, content: bytes, reading: Reading):
     return version
 
 
-def ready(places, path, *, kind, domains, reading, roles, columns, **presented):
+def ready(places, path, *, kind, domains, reading, roles, columns, name="source.csv", **presented):
     """A convention on the real file `path`, from the sealed upload to an active convention on `columns`."""
     keys = KeyStore(settings.KEY_STORE)
     zone = factories.zone(kind)
@@ -69,7 +73,7 @@ def ready(places, path, *, kind, domains, reading, roles, columns, **presented):
         zone, by=steward, title="Jeu", summary="s", domains=domains, is_personal=True,
         service=factories.service(zone), **presented,
     )  # fmt: skip
-    examined(dataset, steward, path.read_bytes(), reading)
+    examined(dataset, steward, path.read_bytes(), reading, name)
     suggested = {c.name: actions.ChosenRole(c.suggested_role or "measure", c.sensitive_class)
                  for c in dataset.columns.all()}  # fmt: skip
     chosen = {name: actions.ChosenRole(role) for name, role in roles.items()}
@@ -226,3 +230,31 @@ def test_what_names_the_ten_patients_stays_in_columns_that_never_leave(places, r
     shown = json.dumps([c.profile for c in dataset.columns.all()], ensure_ascii=False)
     assert [name for name in known if len(name) > 4 and name in shown] == [], "nor on the page of the profile"
     assert clock.today().isoformat() == release.recipe["reading"]["age_on"]
+
+
+# Parquet
+
+
+def test_a_release_of_a_parquet_file_is_what_a_stranger_finds_in_the_same_table_as_csv(places):
+    cut = releasing.cut_of_stays(places / "stays.csv.gz", 3000)
+    table = pyarrow.csv.read_csv(cut, convert_options=pyarrow.csv.ConvertOptions(strings_can_be_null=False))
+    assert table.schema.field("patient_nbr").type == pyarrow.int64()
+    path = places / "stays.parquet"
+    pyarrow.parquet.write_table(table, path, row_group_size=700)
+    wanted = ("patient_nbr", "gender", "age", "time_in_hospital", "num_lab_procedures", "diag_1", "readmitted")
+    roles = {name: role for name, (_type, role) in releasing.ROLES.items() if name != "race"}
+
+    made = ready(
+        places, path, kind="hospital", domains=["clinical"], reading=Reading(missing=("?",)), columns=wanted,
+        roles={**dict.fromkeys(table.column_names, "measure"), "race": "free_text", **roles}, name="stays.parquet",
+    )  # fmt: skip
+    release = built(made, wanted)
+
+    assert release.status == "ready", release.problem
+    assert release.recipe["reading"]["format"] == "parquet" and release.rows_out > 2000
+    assert release.recipe["dataset"]["source_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    made.source = cut
+    told = recompute(made.inputs(release)).failed
+    assert told == ["la source a l'empreinte de la recette"], "only the bytes are others: the CSV's, not the Parquet's"
+    _names, rows = rows_of(made, release)
+    assert len(rows) == release.rows_out

@@ -381,14 +381,17 @@ def version_detail(request, slug, number):
 
 
 def _reading_in_words(reading: Reading) -> list[tuple[str, Any]]:
-    formats = {"ndjson": _("JSON par lignes"), "fhir": _("FHIR, mis à plat"), "csv": "CSV"}
+    formats = {"ndjson": _("JSON par lignes"), "fhir": _("FHIR, mis à plat"), "csv": "CSV", "parquet": "Parquet"}
+    marks = ", ".join(f"« {mark} »" for mark in reading.missing)
+    missing = (_("Valeur absente"), _("vide, ou %(marks)s") % {"marks": marks} if marks else _("vide"))
     words: list[tuple[str, Any]] = [(_("Format"), formats[reading.format])]
+    if reading.format == "parquet":
+        return [*words, missing]
     words.append((_("Encodage"), ENCODING_NAMES.get(reading.encoding, reading.encoding)))
     if reading.format == "csv":
         words.append((_("Séparateur"), DELIMITER_NAMES.get(reading.delimiter, reading.delimiter)))
         words.append((_("Première ligne"), _("noms des colonnes") if reading.header else _("données")))
-    marks = ", ".join(f"« {mark} »" for mark in reading.missing)
-    words.append((_("Valeur absente"), _("vide, ou %(marks)s") % {"marks": marks} if marks else _("vide")))
+    words.append(missing)
     words.append((_("Décimales"), _("virgule") if reading.decimal == "," else _("point")))
     if reading.blank_lines:
         words.append((_("Lignes vides passées"), str(reading.blank_lines)))
