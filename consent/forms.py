@@ -386,21 +386,30 @@ class ColumnForm(forms.Form):
 
     include = forms.BooleanField(label=_("remettre"), required=False)
     justification = forms.CharField(label=_("pourquoi elle est nécessaire"), max_length=300, required=False)
+    way = forms.ChoiceField(label=_("ce qui lui arrive"), required=False)
     approves_sensitive = forms.BooleanField(label=_("approuver séparément"), required=False)
 
-    def __init__(self, *args, column, shared=None, **facts):
+    def __init__(self, *args, column, shared=None, columns=(), **facts):
         super().__init__(*args, prefix=f"c{column.pk}", **facts)
         self.column, self.shared = column, shared or {"include": False, "why": ""}
         self.is_identifier = column.role in ("", ColumnRole.DIRECT_IDENTIFIER)
         self.is_sensitive = column.role == ColumnRole.SENSITIVE
         if self.is_identifier:
             self.fields["include"].disabled = True
+        # Dropping is not ticking: what is left is what may be done with a column that is supplied.
+        ways = treatments.choices(column, approved=self.is_sensitive, columns=columns)
+        self.ways = {treatments.name_of(one): one for one in ways if one["kind"] != "drop"}
+        if len(self.ways) > 1 or (self.ways and ways[0]["kind"] == "drop"):
+            self.fields["way"].choices = [(name, treatments.words(one)) for name, one in self.ways.items()]
+        else:
+            del self.fields["way"]
         if not self.is_sensitive:
             del self.fields["approves_sensitive"]
         name = {"name": column.name}
         for field_name, label in (
             ("include", _("remettre %(name)s")),
             ("justification", _("pourquoi %(name)s est nécessaire")),
+            ("way", _("ce qui arrive à %(name)s")),
             ("approves_sensitive", _("approuver %(name)s séparément")),
         ):
             if field_name in self.fields:
@@ -432,7 +441,8 @@ class ColumnForm(forms.Form):
         if not cleaned.get("include"):
             return None
         approved = bool(cleaned.get("approves_sensitive"))
-        treatment = treatments.default_treatment(self.column, approved=approved)
+        default = treatments.default_treatment(self.column, approved=approved)
+        treatment = self.ways.get(cleaned.get("way", ""), next(iter(self.ways.values()), default))
         return self.column, cleaned["justification"].strip(), treatment, approved
 
 

@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import io
 import json
+import math
 import re
 import sys
 from collections import Counter, defaultdict
@@ -144,6 +145,47 @@ def is_adult(text: str | None) -> bool:
     return known is not None and known[0] >= 18 and known[1] >= known[0]
 
 
+def birth_band(text: str | None, width: int, top: int, year: int) -> str | None:
+    """The band of the year that the text begins with; the oldest of all in one."""
+    found = re.match(r"(\d{4})(-|$)", text or "")
+    if not found:
+        return None
+    low, oldest = int(found[1]) // width * width, (year - top) // width * width
+    return f"<{oldest + width}" if low <= oldest else f"{low}-{low + width - 1}"
+
+
+def areas_of_communes(treatment: dict) -> dict[str, str]:
+    """The public table of groups of communes, which must be the one of the recipe."""
+    stored = (ROOT / f"zones/reference/commune-groups-{treatment['edition']}.csv.gz").read_bytes()
+    if hashlib.sha256(stored).hexdigest() != treatment["sha256"]:
+        raise ValueError("the table of communes is not the recipe's")
+    return {line["code"]: line["area"] for line in csv.DictReader(io.StringIO(gzip.decompress(stored).decode()))}
+
+
+def cell_of_grid(latitude: float | None, longitude: float | None) -> tuple[float, float] | None:
+    """The middle of the cell of 1 km: rows of latitude, and in each, cells as wide at the row's own middle."""
+    if latitude is None or longitude is None or abs(latitude) > 89 or abs(longitude) > 180:
+        return None
+    degree = 111.195  # km
+    middle = (math.floor(latitude * degree) + 0.5) / degree
+    wide = degree * math.cos(math.radians(middle))
+    return half_up(middle, 5), half_up((math.floor(longitude * wide) + 0.5) / wide, 5)
+
+
+def half_up(x: float, decimals: int) -> float:
+    scale = 10.0**decimals
+    return math.floor(x * scale + 0.5) / scale
+
+
+def start_of(at, unit: str):
+    """The start of the minute, hour, day or month of a date or a moment."""
+    smaller = {"minute": {}, "hour": {"minute": 0}, "day": {"minute": 0, "hour": 0}}
+    smaller["month"] = {**smaller["day"], "day": 1}
+    if isinstance(at, datetime):
+        return at.replace(second=0, microsecond=0, **smaller[unit])
+    return at.replace(day=1) if unit == "month" else at
+
+
 def department(text: str | None) -> str | None:
     if text is None:
         return None
@@ -243,7 +285,8 @@ def expected(inputs: Inputs, rows: list[dict]) -> tuple[list[str], list[tuple], 
     blank = without_reinforced([row for _line, row in base], recipe.get("blanked", []))
     base = [(line, row) for (line, _row), row in zip(base, blank, strict=True)]
     keyed = {s: mac(inputs.pseudonym_key, s) for s in {r[subject] for _line, r in base}}
-    shift = {s: int(h[32:40], 16) % 365 - 182 for s, h in keyed.items()}
+    weeks = any(c["treatment"]["kind"] == "shift_weeks" for c in columns)
+    shift = {s: int(h[32:40], 16) % 9 * 7 - 28 if weeks else int(h[32:40], 16) % 365 - 182 for s, h in keyed.items()}
     values: dict[str, list] = {}
     for column in columns:
         name, treatment = column["name"], column["treatment"]
@@ -251,7 +294,10 @@ def expected(inputs: Inputs, rows: list[dict]) -> tuple[list[str], list[tuple], 
         if name == subject:
             continue
         read = [row[name] for _line, row in base]
-        if kind in ("category", "department"):
+        if kind in ("category", "department", "commune_group"):
+            if kind == "commune_group":
+                areas = areas_of_communes(treatment)
+                read = [v and areas.get(v.rjust(5, "0") if len(v) == 4 else v, department(v)) for v in read]
             if kind == "department":
                 read = [department(v) for v in read]
             holders = defaultdict(set)
@@ -260,9 +306,16 @@ def expected(inputs: Inputs, rows: list[dict]) -> tuple[list[str], list[tuple], 
             read = [v if v is None or len(holders[v]) >= k else "autre" for v in read]
         elif kind == "band_age":
             read = [band(v, treatment["width"], treatment["top"]) for v in read]
+        elif kind == "birth_band":
+            read = [birth_band(v, treatment["width"], treatment["top"], treatment["year"]) for v in read]
+        elif kind == "grid_1km":
+            at = [treatment["axis"] == "longitude", treatment["axis"] == "latitude"]
+            pair = [[typed(row[n], {"type": "number"}, decimal) for n in (name, treatment["pair"])] for _l, row in base]
+            cells = [cell_of_grid(p[at[0]], p[at[1]]) for p in pair]
+            read = [cell and cell[at[0]] for cell in cells]
         else:
             read = [typed(v, column, decimal) for v in read]
-            if kind == "clip" and recipe["quasi_identifiers"]:
+            if "low_per_mille" in treatment and recipe["quasi_identifiers"]:
                 known = [v for v in read if v is not None]
                 if known:
                     low, high = (
@@ -270,7 +323,11 @@ def expected(inputs: Inputs, rows: list[dict]) -> tuple[list[str], list[tuple], 
                         quantile(known, treatment["high_per_mille"]),
                     )
                     read = [v if v is None else min(max(v, low), high) for v in read]
-            if kind == "shift_days":
+            if kind == "round" and column["type"] not in ("integer", "bigint"):
+                read = [v if v is None else half_up(v, treatment["decimals"]) for v in read]
+            if kind in ("minute", "hour", "day", "month"):
+                read = [v if v is None else start_of(v, kind) for v in read]
+            if kind in ("shift_days", "shift_weeks"):
                 read = [
                     None if v is None else v + timedelta(days=shift[row[subject]])
                     for v, (_line, row) in zip(read, base, strict=True)

@@ -128,6 +128,7 @@ class Build:
         with duckdb.connect() as self.engine:
             self._configure()
             self._load_tokens()
+            self._load_lookups()
             counts: dict[str, int] = {}
             for statement in self.plan.statements():
                 self.say({"step": statement.step, "percent": statement.percent})
@@ -168,6 +169,17 @@ class Build:
         for name in ("opposed", "consented"):
             self.engine.execute(f"CREATE TEMP TABLE {name} (token VARCHAR)")
             self.engine.execute(f"INSERT INTO {name} SELECT unnest(?)", [self.job.get(name, [])])
+
+    def _load_lookups(self):
+        """Public tables of reference, every column a text; each must be the one that the recipe names."""
+        for name, sha256 in self.plan.lookups().items():
+            path = Path(self.job["lookups"][name])
+            if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+                raise Unbuildable("lookup", name=name)
+            self.engine.execute(
+                f"CREATE TEMP TABLE {name_of(name)} AS SELECT * FROM read_csv({text_of(str(path))}, header = true, "
+                "all_varchar = true, delim = ',')"
+            )
 
     def _check_header(self):
         """The source names the columns the recipe was made for, in order."""

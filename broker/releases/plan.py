@@ -7,15 +7,15 @@ variables, `pseudonym_inner`, `pseudonym_outer`, `token_inner`, `token_outer` (t
 Tables, in order: `source` (as read, a line number a row) -> `subject` (one row a subject who may be released)
 -> `base` (rows of those subjects, minors out, typed) -> `treated` (categories merged, values clipped, dates shifted)
 -> `class` (small ones) -> `kept` -> the file. Tables `opposed(token)` and `consented(token)` are filled by the engine
-before `subject`.
+before `subject`, and `commune_group(code, area)` where a column is brought to groups of communes (`lookups`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from broker import parquet
 from broker.releases import treating
 from broker.releases.dialects import DIALECTS, name_of, text_of
-from broker.releases.treating import CLIPPED, MERGED, Cell, treated
+from broker.releases.treating import MERGED, Cell, treated
 
 # A band of ages: "[70-80)" half open, "70-79" both included, "90+" without end, or one age.
 BAND = r"^\s*\[?\s*(\d+)\s*(?:-\s*(\d+)\s*(\)|\])?|(\+))?\s*\)?\s*$"
@@ -69,9 +69,22 @@ class Plan:
         return [one for one in self.recipe.get("blanked", []) if one["column"] in held]
 
     @property
+    def grouped(self) -> list[str]:
+        """Columns of communes brought to groups of 5,000 inhabitants: found in the table `commune_group`."""
+        return [c["name"] for c in self._of_kind("commune_group")]
+
+    def lookups(self) -> dict[str, str]:
+        """The public tables that the statements join: the SHA-256 of the file of each (CSV, compressed or not)."""
+        found = self._of_kind("commune_group")
+        return {"commune_group": found[0]["treatment"]["sha256"]} if found else {}
+
+    @property
     def clipped(self) -> list[str]:
         """Columns top and bottom coded: measures, when they stand beside a quasi-identifier (7.1)."""
-        return [c["name"] for c in self._of_kind(*CLIPPED)] if self.quasi else []
+        return [c["name"] for c in self._clipped()]
+
+    def _clipped(self) -> list[dict]:
+        return [c for c in self.columns if treating.is_clipped(c["treatment"])] if self.quasi else []
 
     @property
     def released(self) -> list[str]:
@@ -135,7 +148,13 @@ class Plan:
         )
 
     def _cell(self, column: dict) -> Cell:
-        return Cell(name_of(column["name"]), self._typed(column), column["treatment"], self._say)
+        treatment, beside = column["treatment"], {}
+        if treatment["kind"] == "grid_1km":
+            other = next(c for c in self.columns if c["name"] == treatment["pair"])
+            axes = [treatment["axis"], other["treatment"]["axis"]]
+            beside = dict(zip(axes, [self._typed(column), self._typed(other)], strict=True))
+        of, kind = name_of(column["name"]), treating.sql_type(column)
+        return Cell(of, self._typed(column), treatment, self._say, kind, beside)
 
     def misread(self) -> list[tuple[str, str]]:
         """For each typed column, its name and how many of its values are not of that type, as an expression."""
@@ -143,7 +162,7 @@ class Plan:
         for column in self.columns:
             typed = self._typed(column)
             of = name_of(column["name"])
-            if typed != of and column["treatment"]["kind"] in ("keep", "clip", "shift_days"):
+            if typed != of and column["treatment"]["kind"] in treating.TYPED:
                 found.append((column["name"], f"count(*) FILTER (WHERE {of} IS NOT NULL AND {typed} IS NULL)"))
         return found
 
@@ -190,10 +209,14 @@ class Plan:
     def _base(self) -> str:
         """Rows of the subjects kept; `terrain_low` and `terrain_high` serve the minors' rule and the bands."""
         blanked = {one["column"]: number for number, one in enumerate(self.blanked)}
-        columns = []
+        columns, joins = [], ""
         for c in self.columns:
             name = c["name"]
-            if name in blanked:
+            if name in self.grouped:
+                place, table = f"source.{name_of(name)}", f"group_{self.grouped.index(name)}"
+                columns.append(f"{treating.area(place, table)} AS {name_of(name)}")
+                joins += f" LEFT JOIN commune_group AS {table} ON {treating.commune(place)} = {table}.code"
+            elif name in blanked:
                 reinforced = treating.is_reinforced(self.blanked[blanked[name]], say=self._say)
                 columns.append(f"CASE WHEN {reinforced} THEN NULL ELSE source.{name_of(name)} END AS {name_of(name)}")
                 columns.append(f"{reinforced} AS terrain_blanked_{blanked[name]}")
@@ -207,6 +230,7 @@ class Plan:
             + "".join(f", {c}" for c in columns)
             + f" FROM source JOIN subject ON source.{name_of(self.subject)} = subject.subject AND subject.consented"
             + (f" LEFT JOIN age ON source.{name_of(self.age)} = age.value" if self.age else "")
+            + joins
         )
         adults = f" WHERE {self.adult()}" if self.recipe["minors"]["rule"] == "exclude" else ""
         return self._say("table", name="base") + f"SELECT * FROM ({rows}) aged{adults}"
@@ -227,7 +251,7 @@ class Plan:
             found.append(Statement(f"common_{number}", "common", 50, text))
         if self.clipped:
             bounds = []
-            for number, column in enumerate(self._of_kind(*CLIPPED)):
+            for number, column in enumerate(self._clipped()):
                 treatment = column["treatment"]
                 low, high = (f"0.{int(treatment[k]):03d}" for k in ("low_per_mille", "high_per_mille"))
                 q = self._say("quantiles", x=self._typed(column), low=low, high=high)
@@ -248,7 +272,8 @@ class Plan:
             name = column["name"]
             if name == self.subject:
                 continue
-            value = treated(self._cell(column))
+            cell = self._cell(column)
+            value = treated(cell)
             if name in merged:
                 n = merged[name]
                 joins.append(f" LEFT JOIN common_{n} ON common_{n}.value = {value}")
@@ -256,7 +281,8 @@ class Plan:
                 shown.append(f"{was} AS terrain_merged_{n}")
             elif name in clipped:
                 n = clipped[name]
-                value, was = treating.clipped(value, f"bounds_{n}")
+                bound, was = treating.clipped(cell.typed, f"bounds_{n}")
+                value = treated(replace(cell, typed=bound))
                 shown.append(f"{was} AS terrain_clipped_{n}")
             shown.append(f"{value} AS {name_of(name)}")
         shown += [f"terrain_blanked_{number}" for number in range(len(self.blanked))]

@@ -37,8 +37,15 @@ How the treatments are measured, so that a stranger finds the same bytes:
 * Quantiles are discrete: of n sorted values, the one numbered ceil(n * 5 / 1000) and ceil(n * 995 / 1000), from 1.
 * Classes of k: distinct subjects by the released values of the quasi-identifiers, a missing value being a value.
 * Ages: a band low-high is widened outward to multiples of five; from 90 on it is "90+".
+* Births: the year that the value begins with, in bands of five; whoever was 90 in the `year` of the version's
+  reception, or is older, in "<1940" (the band of the youngest of them, and all before).
+* Communes: the `area` of the code (five signs) in `zones/reference/commune-groups-<edition>.csv.gz`, whose SHA-256 is
+  in the treatment; a code that is not there is brought to its département. Then rare ones are merged.
+* A measure that is rounded is clipped first; then floor(x * 10^d + 0.5) / 10^d in doubles.
+* Points: `consent.treatments` gives the formula of the grid.
 * `event_rank`: 1, 2, 3 ... within the subject among released rows, by `rank_by` then by line of the source.
-* Shift in days: (characters 33 to 40 of the subject's HMAC, as hexadecimal) mod 365, minus 182.
+* Shift in days: (characters 33 to 40 of the subject's HMAC, as hexadecimal) mod 365, minus 182; in whole weeks
+  (`shift_weeks`): the same number mod 9, times 7, minus 28.
 * Order: pseudonym, then event rank; without personal data, the order of the source.
 """
 
@@ -49,6 +56,7 @@ from django.utils.translation import gettext as _
 
 from broker.errors import BadInput
 from consent import codes, consents, treatments
+from zones import groups
 
 PLAN = 2
 SUPPRESSION_MAX_PCT = 5
@@ -98,14 +106,16 @@ def compose(*, convention, version, offer_columns, wanted, ruleset: str, duckdb:
         item = offered.get(column.name)
         approved = item.approves_sensitive if item else False
         treatment = (item.treatment if item else None) or treatments.default_treatment(column, approved=approved)
-        if refused := treatments.problems(treatment, column, approved=approved):
+        if refused := treatments.problems(treatment, column, approved=approved, columns=every):
             raise BadInput(" ".join(refused))
-        treatment = treatments.with_codes(treatment, column)
+        treatment = _settled(treatments.with_codes(treatment, column), version)
         columns.append({"name": column.name, "type": column.type, "role": column.role, "treatment": treatment})
         if dataset.is_personal and treatment["kind"] != "drop" and treatment.get("codes"):
             blanked.append(_blanked(column.name, treatment, approved=approved))
     if not [c for c in columns if c["treatment"]["kind"] not in ("drop", "pseudonym")]:
         raise BadInput(_("Aucune colonne ne resterait dans la remise. Cochez au moins une colonne offerte."))
+    if refused := treatments.disagreements({c["name"]: c["treatment"] for c in columns}):
+        raise BadInput(" ".join(refused))
     personal = dataset.is_personal
     environment = convention.offer.delivery_mode == "environment"
     return {
@@ -127,7 +137,9 @@ def compose(*, convention, version, offer_columns, wanted, ruleset: str, duckdb:
             else None
         ),
         "minors": _minors(convention, dataset, every),
-        "quasi_identifiers": [c["name"] for c in columns if _is_seen(c)] if personal else [],
+        "quasi_identifiers": [
+            c["name"] for c in columns if personal and treatments.is_seen(c["treatment"], c["role"])
+        ],
         "blanked": blanked,
         "k": (
             treatments.threshold(
@@ -166,13 +178,14 @@ def _blanked(name: str, treatment: dict, *, approved: bool) -> dict:
     }  # fmt: skip
 
 
-def _is_seen(column: dict) -> bool:
-    """Whether others could know this value of a person: quasi-identifiers, places, and an approved origin."""
-    return column["treatment"]["kind"] in ("band_age", "category", "department") and column["role"] in (
-        "quasi_identifier",
-        "geo",
-        "sensitive",
-    )
+def _settled(treatment: dict, version) -> dict:
+    """`treatment` with what it rests on today: the year that ages are counted from, the table of communes."""
+    match treatment["kind"]:
+        case "birth_band":
+            return {**treatment, "year": version.received_at.year}
+        case "commune_group":
+            return {**treatment, "edition": groups.EDITION, "sha256": groups.sha256()}
+    return treatment
 
 
 def _rank(columns) -> dict | None:

@@ -26,7 +26,7 @@ from broker.releases import actions, inquiries, manifest, matching, rebuilds, st
 from broker.releases.models import Inquiry, Release
 from consent import consents, oppositions
 from consent.models import Convention
-from zones import sources
+from zones import groups, sources
 from zones.models import DatasetVersion
 
 FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk without room, a user without any left
@@ -191,6 +191,7 @@ def _job(release: Release, scratch: Path) -> tuple[dict, str]:
             "terrain_watermark": mark,
             "terrain_licence": manifest.LICENCE,
         },
+        "lookups": {"commune_group": str(groups.PATH)},
         "memory_mib": MEMORY_MIB,
         "threads": os.cpu_count() or 1,
     }
@@ -271,6 +272,10 @@ def _refusal(last: dict, recipe: dict, code: int) -> TerrainError:
             return BadInput(
                 _("L'en-tête du fichier n'est plus celui du jeu (colonnes absentes : %(names)s). Déposez-le à nouveau.")
                 % {"names": ", ".join(facts.get("missing", [])) or "—"}
+            )
+        case "lookup":
+            return BadInput(
+                _("La table des groupes de communes n'est plus celle de la recette. Demandez une nouvelle remise.")
             )
         case "type":
             return BadInput(

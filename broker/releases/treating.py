@@ -5,7 +5,7 @@ text): a kind that has no function leaves the value as its type. Nothing here kn
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from broker.releases.dialects import name_of, text_of
 
@@ -16,24 +16,33 @@ NUMERIC = {
 MOMENT = {"timestamp": "TIMESTAMP", "datetime": "TIMESTAMP", "date": "DATE"}
 
 NO_END = 999  # the last age of a band without end
-MERGED = ("category", "department")  # kinds whose rare values become "autre"
-CLIPPED = ("clip",)  # kinds top and bottom coded, where something tells who the person is
+MERGED = ("category", "department", "commune_group")  # kinds whose rare values become "autre"
+DEGREE_KM = "111.195e0"  # of latitude, on a sphere of 6,371.0088 km
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The value of one column in a row: `of` as read, `typed` as its type, `say` the fragments of the dialect."""
+    """The value of one column in a row: `of` as read, `typed` as its type (`type`, an SQL type or ""), `say` the
+    fragments of the dialect, `beside` the coordinates of its point by axis."""
 
     of: str
     typed: str
     treatment: dict
     say: Callable[..., str]
+    type: str = ""
+    beside: dict[str, str] = field(default_factory=dict)
+
+
+def sql_type(column: dict) -> str:
+    """The SQL type of `column`; "" for text."""
+    kind = column["type"].lower()
+    return NUMERIC.get(kind) or MOMENT.get(kind) or ""
 
 
 def typed(column: dict, *, say, of: str, decimal: str = ".", as_read: bool = False) -> str:
     """`of` as the type of `column`, null where it is not; `as_read` keeps the text."""
-    wanted = NUMERIC.get(column["type"].lower()) or MOMENT.get(column["type"].lower())
-    if wanted is None or as_read:
+    wanted = sql_type(column)
+    if not wanted or as_read:
         return of
     if wanted == "DOUBLE" and decimal == ",":
         of = f"replace({of}, ',', '.')"
@@ -42,7 +51,10 @@ def typed(column: dict, *, say, of: str, decimal: str = ".", as_read: bool = Fal
 
 def department(cell: Cell) -> str:
     """The first two signs of a commune or postal code, three overseas."""
-    of = cell.of
+    return _department(cell.of)
+
+
+def _department(of: str) -> str:
     return f"CASE WHEN substr({of}, 1, 2) IN ('97', '98') THEN substr({of}, 1, 3) ELSE substr({of}, 1, 2) END"
 
 
@@ -63,6 +75,64 @@ def shift_days(cell: Cell) -> str:
     return cell.say("add_days", t=cell.typed, d=f"CAST({number} % 365 AS INTEGER) - 182")
 
 
+def shift_weeks(cell: Cell) -> str:
+    """The moment moved by the subject's own number of weeks, from -4 to +4."""
+    number = cell.say("hex_number", h="substr(terrain_h, 33, 8)")
+    return cell.say("add_days", t=cell.typed, d=f"CAST({number} % 9 AS INTEGER) * 7 - 28")
+
+
+def birth_band(cell: Cell) -> str:
+    """The band of the year of birth that the value begins with. Everybody of `top` years or more in the reception's
+    year is in one band, "<1940": it ends with the band of the youngest of them."""
+    width, oldest = int(cell.treatment["width"]), int(cell.treatment["year"]) - int(cell.treatment["top"])
+    read = cell.say("match", x=cell.of, pattern="^([0-9]{4})(-|$)", group=1)
+    year = cell.say("try_cast", x=f"nullif({read}, '')", type="INTEGER")
+    low, bottom = f"({year} - {year} % {width})", oldest - oldest % width
+    return (
+        f"CASE WHEN {year} IS NULL THEN NULL WHEN {low} <= {bottom} THEN '<{bottom + width}' "
+        f"ELSE CAST({low} AS VARCHAR) || '-' || CAST({low} + {width - 1} AS VARCHAR) END"
+    )
+
+
+def start_of(cell: Cell) -> str:
+    """The start of the minute, hour, day or month."""
+    start = f"date_trunc('{cell.treatment['kind']}', {cell.typed})"
+    return cell.say("try_cast", x=start, type=cell.type) if cell.type in MOMENT.values() else "NULL"
+
+
+def grid_1km(cell: Cell) -> str:
+    """One coordinate of the middle of the cell (`consent.treatments` says which cells)."""
+    at = cell.beside
+    middle = f"((floor({at['latitude']} * {DEGREE_KM}) + 0.5e0) / {DEGREE_KM})"
+    there = f"{at['latitude']} BETWEEN -89 AND 89 AND {at['longitude']} BETWEEN -180 AND 180"
+    value = middle
+    if cell.treatment["axis"] == "longitude":
+        wide = f"({DEGREE_KM} * cos(radians({middle})))"
+        value = f"((floor({at['longitude']} * {wide}) + 0.5e0) / {wide})"
+    return f"CASE WHEN {there} THEN {_rounded(value, 5)} END"
+
+
+def rounded(cell: Cell) -> str:
+    """The measure to so many decimals. A half goes up, in the same arithmetic of doubles in every engine."""
+    return cell.typed if cell.type == "BIGINT" else _rounded(cell.typed, int(cell.treatment["decimals"]))
+
+
+def _rounded(value: str, decimals: int) -> str:
+    """`value` to so many decimals where it is small enough for that to mean anything."""
+    scale = f"CAST({10**decimals} AS DOUBLE)"
+    return f"CASE WHEN abs({value}) < 1e12 THEN floor({value} * {scale} + 0.5e0) / {scale} ELSE {value} END"
+
+
+def area(column: str, table: str) -> str:
+    """The group of communes of the code in `column`, found in `table`; of a commune unknown there, the département."""
+    return f"coalesce({table}.area, {_department(column)})"
+
+
+def commune(column: str) -> str:
+    """The code in `column` on five signs: a file that was read as numbers lost its leading zero."""
+    return f"CASE WHEN length({column}) = 4 THEN '0' || {column} ELSE {column} END"
+
+
 def _as_read(cell: Cell) -> str:
     return cell.of
 
@@ -70,9 +140,29 @@ def _as_read(cell: Cell) -> str:
 VALUES: dict[str, Callable[[Cell], str]] = {
     "category": _as_read,
     "department": department,
+    "commune_group": _as_read,  # the group already stands in `base`, where the table of groups is joined
     "band_age": band_age,
+    "birth_band": birth_band,
+    "grid_1km": grid_1km,
+    "round": rounded,
     "shift_days": shift_days,
+    "shift_weeks": shift_weeks,
+    "minute": start_of,
+    "hour": start_of,
+    "day": start_of,
+    "month": start_of,
 }
+
+
+# Kinds that release a value of the column's own type: one that is not of it refuses the build.
+TYPED = frozenset(
+    {"keep", "clip", "round", "shift_days", "shift_weeks", "minute", "hour", "day", "month", "grid_1km"}
+)  # fmt: skip
+
+
+def is_clipped(treatment: dict) -> bool:
+    """Whether it is top and bottom coded, where something tells who the person is."""
+    return treatment["kind"] in ("clip", "round") and "low_per_mille" in treatment
 
 
 def treated(cell: Cell) -> str:

@@ -14,7 +14,7 @@ from broker.accounts.models import Membership, Role
 from broker.audit.actions import describe, recorded
 from broker.epoch.actions import raise_epoch
 from broker.errors import BadInput, WrongState
-from consent import permissions, rules, terms
+from consent import permissions, rules, terms, treatments
 from consent.domains import HEALTH
 from consent.models import Offer, OfferColumn, Opinion, StandingMandate
 from zones.models import ColumnRole, Dataset
@@ -97,7 +97,8 @@ def draft(dataset: Dataset, *, by, columns, replaces: Offer | None = None, **fac
 def _check_columns(dataset, columns) -> None:
     if not columns:
         raise BadInput(_("Une offre porte sur au moins une colonne."))
-    for column, justification, _treatment, approved in columns:
+    every = list(dataset.columns.all())
+    for column, justification, treatment, approved in columns:
         name = {"column": column.name}
         if column.dataset_id != dataset.pk or not column.role:
             raise BadInput(_("La colonne %(column)s n'a pas de rôle confirmé dans ce jeu.") % name)
@@ -109,6 +110,11 @@ def _check_columns(dataset, columns) -> None:
             raise BadInput(
                 _("%(column)s est de sensibilité renforcée : approuvez-la séparément, ou retirez-la.") % name
             )
+        column.dataset = dataset
+        if treatment and (refused := treatments.problems(treatment, column, approved=approved, columns=every)):
+            raise BadInput(" ".join(refused))
+    if refused := treatments.disagreements({column.name: way for column, _why, way, _approved in columns if way}):
+        raise BadInput(" ".join(refused))
 
 
 @recorded("offer.submit")

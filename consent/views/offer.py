@@ -72,7 +72,7 @@ def _groups(data, columns) -> list[dict]:
         shared = group.shared() if group else None
         groups.append(
             {"role": role, "label": ColumnRole(role).label, "form": group,
-             "lines": [ColumnForm(data, column=column, shared=shared) for column in mine]}
+             "lines": [ColumnForm(data, column=column, shared=shared, columns=columns) for column in mine]}
         )  # fmt: skip
     return groups
 

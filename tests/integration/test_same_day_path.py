@@ -63,7 +63,7 @@ def an_operator(dataset):
 
 def draft_of(dataset, by, **facts):
     columns = [
-        (column, f"{column.name} sert à l'essai", {"kind": "keep"}, column.role == "sensitive")
+        (column, f"{column.name} sert à l'essai", {}, column.role == "sensitive")
         for column in dataset.columns.exclude(role="direct_identifier")
     ]
     today = clock.today()
