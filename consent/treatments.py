@@ -137,7 +137,7 @@ def default_treatment(column, *, approved: bool = False) -> dict:
         return {"kind": "keep"}
     if role == "subject_key":
         return {"kind": "pseudonym"}
-    if role in ("record_key", "birth"):  # never as they are; what re-keys a link and tells an age comes with tables
+    if role == "record_key":  # never as it is; what re-keys a link comes with tables
         return {"kind": "drop"}
     if role == "sensitive" and not approved:
         return {"kind": "drop"}

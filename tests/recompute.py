@@ -19,7 +19,7 @@ import re
 import sys
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from fractions import Fraction
 from pathlib import Path
 
@@ -179,11 +179,11 @@ def half_up(x: float, decimals: int) -> float:
 
 def start_of(at, unit: str):
     """The start of the minute, hour, day or month of a date or a moment."""
-    smaller = {"minute": {}, "hour": {"minute": 0}, "day": {"minute": 0, "hour": 0}}
-    smaller["month"] = {**smaller["day"], "day": 1}
-    if isinstance(at, datetime):
-        return at.replace(second=0, microsecond=0, **smaller[unit])
-    return at.replace(day=1) if unit == "month" else at
+    if not isinstance(at, datetime):
+        return at.replace(day=1) if unit == "month" else at
+    clock = {"minute": time(at.hour, at.minute), "hour": time(at.hour)}.get(unit, time(0))
+    cut = datetime.combine(at.date(), clock)
+    return cut.replace(day=1) if unit == "month" else cut
 
 
 def department(text: str | None) -> str | None:

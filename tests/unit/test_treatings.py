@@ -162,7 +162,9 @@ def test_real_accidents_leave_at_the_middle_of_a_cell_of_1_km(tmp_path, real_dat
 def test_the_middle_of_a_cell_is_less_than_a_kilometre_from_every_point_in_it(latitude, longitude):
     import math
 
-    y, x = recompute.cell_of_grid(latitude, longitude)
+    cell = recompute.cell_of_grid(latitude, longitude)
+    assert cell is not None
+    y, x = cell
 
     north = (latitude - y) * 111.195
     east = (longitude - x) * 111.195 * math.cos(math.radians(y))
@@ -189,6 +191,7 @@ def test_births_of_real_patients_leave_in_bands_and_the_oldest_together(tmp_path
 def test_a_band_of_births_holds_its_year_and_nobody_of_90_is_alone(year, width, now):
     band = recompute.birth_band(f"{year}-03-02", width, 90, now)
 
+    assert band is not None
     if band.startswith("<"):
         assert year < int(band[1:])
         assert int(band[1:]) > now - 90
@@ -256,7 +259,9 @@ def test_real_charges_are_clipped_then_rounded(tmp_path, real_data, decimals):
 def test_a_band_of_ages_is_never_finer_than_the_source(low, wide, width):
     band = recompute.band(f"{low}-{low + wide}", width, 90)
 
-    first, last = recompute.ages(band)
+    found = recompute.ages(band)
+    assert found is not None
+    first, last = found
     assert first <= low or band == "90+"
     assert last >= low + wide
     assert last - first + 1 >= max(width, wide + 1)
