@@ -1,19 +1,72 @@
-"""The fragments of SQL that engines write each their own way; every other word of a plan is shared. Pure."""
+"""The fragments of SQL that engines write each their own way; every other word of a plan is shared. Pure.
 
-DIALECTS = {
+Statements are written with the quotes of the standard, "name" and 'text' (a sign of quotation inside is doubled). What
+an engine spells otherwise is done to the finished text, sign by sign: see `spelled`.
+
+The keys of HMAC-SHA-256 never stand in a text. Both engines are handed two pads a key, `pseudonym_inner`,
+`pseudonym_outer`, `token_inner`, `token_outer`: variables of the session (DuckDB), the columns of a table of one row,
+`terrain_key` (Spark, which prints neither in a plan nor in its pages what a table that came with a query holds).
+"""
+
+import re
+
+DIALECTS: dict[str, dict[str, str]] = {
     "duckdb": {
         # HMAC-SHA-256 with a 64-byte key whose pads are ready. `sha256` returns hexadecimal, hence `unhex`.
         "hmac": "sha256(CAST(getvariable('{key}_outer') AS BLOB) || "
         "unhex(sha256(CAST(getvariable('{key}_inner') AS BLOB) || encode({x}))))",
         "hex_number": "CAST(('0x' || {h}) AS UBIGINT)",
+        "hex_order": "CAST(('0x' || {h}) AS UBIGINT)",  # sorts as {h} does, faster
         "add_days": "{t} + to_days({d})",
         "same": "{a} IS NOT DISTINCT FROM {b}",
         "match": "coalesce(regexp_extract({x}, '{pattern}', {group}), '')",
         "try_cast": "TRY_CAST({x} AS {type})",
         "quantiles": "quantile_disc({x}, [{low}, {high}])",
+        "nth": "{x}[{n}]",
         "table": "CREATE TEMP TABLE {name} AS ",
     },
+    "spark": {
+        "hmac": "sha2(concat((SELECT {key}_outer FROM terrain_key), unhex(sha2(concat("
+        "(SELECT {key}_inner FROM terrain_key), encode({x}, 'UTF-8')), 256))), 256)",
+        "hex_number": "CAST(conv({h}, 16, 10) AS BIGINT)",  # up to 15 signs
+        "hex_order": "{h}",
+        "add_days": "{t} + make_dt_interval({d})",
+        "same": "{a} <=> {b}",
+        "match": "coalesce(regexp_extract({x}, '{pattern}', {group}), '')",
+        "try_cast": "TRY_CAST({x} AS {type})",
+        "quantiles": "array(percentile_disc({low}) WITHIN GROUP (ORDER BY {x}), "
+        "percentile_disc({high}) WITHIN GROUP (ORDER BY {x}))",
+        "nth": "element_at({x}, {n})",
+        "table": "",  # the build writes what a query finds, and names it: `spark.Session.make`
+    },
 }
+
+# Types by the word of the statements, where an engine has another for the same thing.
+TYPES = {"duckdb": {}, "spark": {"TIMESTAMP": "TIMESTAMP_NTZ", "VARCHAR": "STRING"}}
+
+QUOTED = re.compile(r"'((?:[^']|'')*)'" r'|"((?:[^"]|"")*)"')
+
+
+def say(dialect: str, word: str, **parts) -> str:
+    """The fragment `word` in `dialect`, its `parts` put in."""
+    if "type" in parts:
+        parts["type"] = TYPES[dialect].get(parts["type"], parts["type"])
+    return DIALECTS[dialect][word].format(**parts)
+
+
+def spelled(sql: str, dialect: str) -> str:
+    """`sql` with the names and texts it quotes spelled as `dialect` reads them. Spark: `name`, and a backslash before
+    a sign that ends a text or stands for another."""
+    if dialect != "spark":
+        return sql
+
+    def spell(found: re.Match) -> str:
+        text, name = found.groups()
+        if name is not None:
+            return "`" + name.replace('""', '"').replace("`", "``") + "`"
+        return "'" + text.replace("''", "'").replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+    return QUOTED.sub(spell, sql)
 
 
 def name_of(column: str) -> str:

@@ -14,15 +14,18 @@ from dataclasses import dataclass, replace
 
 from broker import parquet
 from broker.releases import treating
-from broker.releases.dialects import DIALECTS, name_of, text_of
+from broker.releases.dialects import name_of, say, text_of
 from broker.releases.treating import MERGED, Cell, treated
 
 # A band of ages: "[70-80)" half open, "70-79" both included, "90+" without end, or one age.
-BAND = r"^\s*\[?\s*(\d+)\s*(?:-\s*(\d+)\s*(\)|\])?|(\+))?\s*\)?\s*$"
+# Classes of signs are written out: what \d, \s and $ mean differs between engines.
+BLANK = r"[ \t\n\f\r]*"
+BAND = rf"^{BLANK}\[?{BLANK}([0-9]+){BLANK}(?:-{BLANK}([0-9]+){BLANK}(\)|\])?|(\+))?{BLANK}\)?{BLANK}\z"
 IDENTIFYING = (
     r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+\.[A-Za-z]{2,}",
-    r"(^|\D)[12] ?\d{2} ?(0[1-9]|1[0-2]|[2-9]\d) ?(\d{2}|2[AB]) ?\d{3} ?\d{3}( ?\d{2})?(\D|$)",
-    r"(^|\D)(\+33|0033|0) ?[1-9]([ .-]?\d{2}){4}(\D|$)",
+    r"(^|[^0-9])[12] ?[0-9]{2} ?(0[1-9]|1[0-2]|[2-9][0-9]) ?([0-9]{2}|2[AB]) ?[0-9]{3} ?[0-9]{3}( ?[0-9]{2})?"
+    r"([^0-9]|\z)",
+    r"(^|[^0-9])(\+33|0033|0) ?[1-9]([ .-]?[0-9]{2}){4}([^0-9]|\z)",
 )
 LINE_MAX = 2 * 1024**2  # bytes; the reader of sources refuses a line of half of it
 
@@ -44,7 +47,7 @@ class Plan:
     def __init__(self, recipe: dict, *, path: str, dialect: str = "duckdb"):
         self.recipe = recipe
         self.path = path
-        self.words = DIALECTS[dialect]
+        self.dialect = dialect
         self.columns = [c for c in recipe["columns"] if c["treatment"]["kind"] != "drop"]
         self.subject = recipe["subject_key"]
         self.age = recipe["minors"]["age_column"]
@@ -52,7 +55,7 @@ class Plan:
         self.quasi = recipe["quasi_identifiers"]
 
     def _say(self, word: str, **parts) -> str:
-        return self.words[word].format(**parts)
+        return say(self.dialect, word, **parts)
 
     def _of_kind(self, *kinds: str) -> list[dict]:
         return [c for c in self.columns if c["treatment"]["kind"] in kinds]
@@ -224,7 +227,11 @@ class Plan:
                 columns.append(f"source.{name_of(name)}")
         if self.rank and self.rank["column"] not in {c["name"] for c in self.columns}:
             columns.append(f"source.{name_of(self.rank['column'])}")
-        ages = "age.terrain_low, age.terrain_high" if self.age else "NULL AS terrain_low, NULL AS terrain_high"
+        ages = (
+            "age.terrain_low, age.terrain_high"
+            if self.age
+            else "CAST(NULL AS INTEGER) AS terrain_low, CAST(NULL AS INTEGER) AS terrain_high"
+        )
         rows = (
             f"SELECT source.terrain_line, subject.terrain_sid, subject.terrain_h, {ages}"
             + "".join(f", {c}" for c in columns)
@@ -281,7 +288,7 @@ class Plan:
                 shown.append(f"{was} AS terrain_merged_{n}")
             elif name in clipped:
                 n = clipped[name]
-                bound, was = treating.clipped(cell.typed, f"bounds_{n}")
+                bound, was = treating.clipped(cell.typed, f"bounds_{n}", say=self._say)
                 value = treated(replace(cell, typed=bound))
                 shown.append(f"{was} AS terrain_clipped_{n}")
             shown.append(f"{value} AS {name_of(name)}")
@@ -311,9 +318,8 @@ class Plan:
 
     def _kept(self) -> str:
         """Rows of no small class, ranked within their subject."""
-        rank = (
-            "row_number() OVER (PARTITION BY terrain_sid ORDER BY terrain_order NULLS LAST, terrain_line) AS event_rank"
-        )
+        first = "PARTITION BY terrain_sid ORDER BY terrain_order NULLS LAST, terrain_line"
+        rank = f"CAST(row_number() OVER ({first}) AS BIGINT) AS event_rank"
         start = self._say("table", name="kept") + f"SELECT *, {rank} FROM treated"
         if not self.quasi:
             return start
@@ -327,7 +333,7 @@ class Plan:
         if not self.recipe["personal"]:
             return f"SELECT {', '.join(name_of(n) for n in self.released)} FROM kept ORDER BY terrain_line"
         others = "".join(f", {name_of(name)}" for name in self.released[2:])
-        prefix = self._say("hex_number", h="substr(terrain_h, 1, 16)")
+        prefix = self._say("hex_order", h="substr(terrain_h, 1, 16)")
         return (
             f"SELECT pseudonym, event_rank{others} FROM (SELECT substr(terrain_h, 1, 32) AS pseudonym, "
             f"{prefix} AS terrain_prefix, event_rank{others} FROM kept) shown "

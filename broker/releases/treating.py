@@ -64,8 +64,8 @@ def band_age(cell: Cell) -> str:
     low, high = f"(terrain_low - terrain_low % {width})", f"(terrain_high - terrain_high % {width} + {width - 1})"
     return (
         f"CASE WHEN terrain_low IS NULL OR terrain_high IS NULL THEN NULL WHEN {low} >= {top} THEN '{top}+' "
-        f"WHEN terrain_high = {NO_END} THEN CAST({low} AS VARCHAR) || '+' "
-        f"ELSE CAST({low} AS VARCHAR) || '-' || CAST({high} AS VARCHAR) END"
+        f"WHEN terrain_high = {NO_END} THEN CAST({low} AS STRING) || '+' "
+        f"ELSE CAST({low} AS STRING) || '-' || CAST({high} AS STRING) END"
     )
 
 
@@ -90,7 +90,7 @@ def birth_band(cell: Cell) -> str:
     low, bottom = f"({year} - {year} % {width})", oldest - oldest % width
     return (
         f"CASE WHEN {year} IS NULL THEN NULL WHEN {low} <= {bottom} THEN '<{bottom + width}' "
-        f"ELSE CAST({low} AS VARCHAR) || '-' || CAST({low} + {width - 1} AS VARCHAR) END"
+        f"ELSE CAST({low} AS STRING) || '-' || CAST({low} + {width - 1} AS STRING) END"
     )
 
 
@@ -177,9 +177,9 @@ def merged(value: str, common: str) -> tuple[str, str]:
     return f"CASE WHEN {rare} THEN 'autre' ELSE {value} END", rare
 
 
-def clipped(value: str, bounds: str) -> tuple[str, str]:
+def clipped(value: str, bounds: str, *, say: Callable[..., str]) -> tuple[str, str]:
     """`value` brought between the two `bounds` (a list); and whether it was outside."""
-    low, high = f"{bounds}[1]", f"{bounds}[2]"
+    low, high = (say("nth", x=bounds, n=n) for n in (1, 2))
     bound = f"CASE WHEN {value} < {low} THEN {low} WHEN {value} > {high} THEN {high} ELSE {value} END"
     return bound, f"coalesce({value} < {low} OR {value} > {high}, false)"
 

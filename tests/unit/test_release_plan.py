@@ -6,11 +6,9 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import duckdb
 import pytest
 
 from broker.releases import engine, manifest
-from broker.releases.dialects import DIALECTS
 from broker.releases.plan import Plan
 from consent import treatments
 
@@ -177,15 +175,6 @@ def test_the_engine_process_knows_nothing_of_the_site():
     )
 
     assert done.stdout.strip() == "[]"
-
-
-def test_no_statement_holds_what_only_one_engine_reads():
-    with duckdb.connect():
-        shared = [s.sql for s in Plan(RECIPE, path="/x").statements() if s.name != "source"]
-    own = {part for text in DIALECTS["duckdb"].values() for part in ("getvariable",) if part in text}
-
-    assert own == {"getvariable"}
-    assert not any("::" in text or "ANTI JOIN" in text or "//" in text for text in shared)
 
 
 def test_two_conventions_never_share_a_watermark():
