@@ -85,7 +85,7 @@ def birth_band(cell: Cell) -> str:
     """The band of the year of birth that the value begins with. Everybody of `top` years or more in the reception's
     year is in one band, "<1940": it ends with the band of the youngest of them."""
     width, oldest = int(cell.treatment["width"]), int(cell.treatment["year"]) - int(cell.treatment["top"])
-    read = cell.say("match", x=cell.of, pattern="^([0-9]{4})(-|$)", group=1)
+    read = cell.say("match", x=cell.of, pattern=r"^([0-9]{4})(-|\z)", group=1)
     year = cell.say("try_cast", x=f"nullif({read}, '')", type="INTEGER")
     low, bottom = f"({year} - {year} % {width})", oldest - oldest % width
     return (
@@ -189,7 +189,7 @@ def is_reinforced(one: dict, *, say, table: str = "source") -> str:
     the point, figures brought to three signs, letters cut to three (`consent.codes`)."""
     of = f"upper(trim({table}.{name_of(one['column'])}))"
     before, after = f"split_part({of}, '.', 1)", f"split_part({of}, '.', 2)"
-    is_figures = f"{say('match', x=before, pattern='^[0-9]+$', group=0)} <> ''"
+    is_figures = say("match", x=before, pattern=r"^[0-9]+\z", group=0) + " <> ''"
     padded = f"CASE WHEN length({before}) < 3 THEN lpad({before}, 3, '0') ELSE {before} END"
     category = f"(CASE WHEN {is_figures} THEN {padded} ELSE substr({before}, 1, 3) END)"
     tests = []
