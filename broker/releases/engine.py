@@ -4,7 +4,8 @@ No Django, no database, no key store: what it needs comes with the job (a JSON o
 stand in no command line, file or environment. Lines of JSON go out on standard output: {"step", "percent"} while it
 works, then one {"result": ...}, {"refused": code, "facts": ...} or {"failed": what}.
 
-    job: recipe, source (path of the clear UTF-8 copy), output (path to write), scratch (a folder of its own),
+    job: recipe, source (path of the clear UTF-8 copy; of a recipe of format 2 `sources`: {table: path}), output (path
+         to write), scratch (a folder of its own),
          recipients (age public keys; empty = not sealed), pseudonym_key, token_key (64 hexadecimal characters each),
          opposed, consented (hexadecimal tokens), marks (texts written into the file: licence, watermark), memory_mib,
          threads
@@ -22,13 +23,16 @@ import resource
 import shutil
 import sys
 import threading
+import zipfile
 from pathlib import Path
 
 import duckdb
 import pyrage
 
+from broker.releases import packages
 from broker.releases.dialects import name_of, text_of
 from broker.releases.plan import Plan
+from broker.releases.tables import TablePlan, TablesPlan, path_of
 
 BLOCK = 64  # bytes: block of SHA-256; the keys are exactly as long
 CHUNK = 1 << 20
@@ -113,6 +117,19 @@ class Sealing(threading.Thread):
             self.error = error
 
 
+def check_header(path: str, table: dict) -> None:
+    """The source names the columns that the recipe was made for, in order. Raises Unbuildable."""
+    if table["reading"].get("format") == "parquet":
+        with duckdb.connect() as engine:
+            rows = engine.execute(f"DESCRIBE SELECT * FROM read_parquet({text_of(path)})").fetchall()
+        header = [row[0] for row in rows]
+    else:
+        with Path(path).open(encoding="utf-8-sig", newline="") as lines:
+            header = [name.strip() for name in next(csv.reader(lines), [])]
+    if header != table["source_columns"]:
+        raise Unbuildable("header", missing=[name for name in table["source_columns"] if name not in header])
+
+
 class Build:
     """One build: runs the plan, watches its limits, writes the file, returns what was measured."""
 
@@ -124,11 +141,11 @@ class Build:
         self.plan = self.plan_class(self.recipe, path=job["source"])
 
     def run(self) -> dict:
-        self._check_header()
+        check_header(self.job["source"], self.recipe)
         with duckdb.connect() as self.engine:
             self._configure()
             self._load_tokens()
-            self._load_lookups()
+            self._load_lookups(self.plan.lookups())
             counts: dict[str, int] = {}
             for statement in self.plan.statements():
                 self.say({"step": statement.step, "percent": statement.percent})
@@ -170,9 +187,9 @@ class Build:
             self.engine.execute(f"CREATE TEMP TABLE {name} (token VARCHAR)")
             self.engine.execute(f"INSERT INTO {name} SELECT unnest(?)", [self.job.get(name, [])])
 
-    def _load_lookups(self):
+    def _load_lookups(self, wanted: dict[str, str]):
         """Public tables of reference, every column a text; each must be the one that the recipe names."""
-        for name, sha256 in self.plan.lookups().items():
+        for name, sha256 in wanted.items():
             path = Path(self.job["lookups"][name])
             if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
                 raise Unbuildable("lookup", name=name)
@@ -180,21 +197,6 @@ class Build:
                 f"CREATE TEMP TABLE {name_of(name)} AS SELECT * FROM read_csv({text_of(str(path))}, header = true, "
                 "all_varchar = true, delim = ',')"
             )
-
-    def _check_header(self):
-        """The source names the columns the recipe was made for, in order."""
-        if self.recipe["reading"].get("format") == "parquet":
-            with duckdb.connect() as engine:
-                rows = engine.execute(f"DESCRIBE SELECT * FROM read_parquet({text_of(self.job['source'])})").fetchall()
-            self._same_columns([row[0] for row in rows])
-            return
-        with Path(self.job["source"]).open(encoding="utf-8-sig", newline="") as lines:
-            self._same_columns([name.strip() for name in next(csv.reader(lines), [])])
-
-    def _same_columns(self, header: list[str]):
-        if header != self.recipe["source_columns"]:
-            missing = [name for name in self.recipe["source_columns"] if name not in header]
-            raise Unbuildable("header", missing=missing)
 
     def _check_values(self):
         misread = self.plan.misread()
@@ -293,19 +295,20 @@ class Build:
             "merged": {}, "clipped": {}, "blanked": {}, "bounds": {}, "losses": {}, "identifiers": {},
         }  # fmt: skip
 
+    def _form(self) -> str:
+        """How a file is written, as an option of COPY."""
+        if self.recipe["output"]["format"] != "parquet":
+            return "FORMAT csv, HEADER true, USE_TMP_FILE false"
+        marks = ", ".join(f"{name}: {text_of(value)}" for name, value in sorted(self.job.get("marks", {}).items()))
+        return f"FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false, KV_METADATA {{{marks}}}"
+
     def _write(self) -> dict:
         fifo = self.scratch / "clear"
         os.mkfifo(fifo, 0o600)
         sealing = Sealing(fifo, Path(self.job["output"]), self.job["recipients"])
         sealing.start()
-        marks = ", ".join(f"{name}: {text_of(value)}" for name, value in sorted(self.job.get("marks", {}).items()))
-        form = (
-            f"FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false, KV_METADATA {{{marks}}}"
-            if self.recipe["output"]["format"] == "parquet"
-            else "FORMAT csv, HEADER true, USE_TMP_FILE false"
-        )
         try:
-            self.engine.execute(f"COPY ({self.plan.output()}) TO {text_of(str(fifo))} ({form})")
+            self.engine.execute(f"COPY ({self.plan.output()}) TO {text_of(str(fifo))} ({self._form()})")
         except duckdb.Error:
             # The reader may still wait for a first writer: give it an end of file, then say whose fault it was.
             os.close(os.open(fifo, os.O_RDWR | os.O_NONBLOCK))
@@ -322,6 +325,274 @@ class Build:
         }
 
 
+class TablesBuild(Build):
+    """A build over several tables: one file when one table leaves, else one archive of them all."""
+
+    table_class = TablePlan  # a test breaks one guard here, and nowhere else
+
+    def __init__(self, job: dict, say):
+        self.job, self.recipe, self.say = job, job["recipe"], say
+        self.scratch = Path(job["scratch"])
+        self.whole = TablesPlan(self.recipe, paths=job["sources"], table_class=self.table_class)
+
+    def run(self) -> dict:
+        for one in self.whole.tables:
+            check_header(self.job["sources"][one.table["name"]], one.table)
+        with duckdb.connect() as self.engine:
+            self._configure()
+            self._load_tokens()
+            self._load_lookups(self.whole.lookups())
+            for statement in self.whole.statements():
+                self.say({"step": statement.step, "percent": statement.percent})
+                self.engine.execute(statement.sql)
+                if statement.name.startswith("source_"):
+                    self._check_types(self.whole.tables[int(statement.name.removeprefix("source_"))])
+                if statement.name == "known" and self.whole.has_cohort and (n := self._number(self.whole.doubled())):
+                    raise Unbuildable("doubled", table=self.whole.head.table["name"], subjects=n)
+            result = self._measure_tables()
+            self.say({"step": "writing", "percent": 80})
+            return {**result, **self._write_tables(result)}
+
+    def _check_types(self, one: TablePlan):
+        misread = one.misread()
+        if not misread:
+            return
+        counts = self.engine.execute(
+            f"SELECT {', '.join(sql for _, sql in misread)} FROM {one.at('source')}"
+        ).fetchone()  # fmt: skip
+        if wrong := {name: count for (name, _), count in zip(misread, counts, strict=True) if count}:
+            raise Unbuildable("type", columns={path_of(self.recipe, one.table, n): c for n, c in wrong.items()})
+
+    def _measure_tables(self) -> dict:
+        """What became of each table, and of all of them. Raises Unbuildable where a threshold does not hold."""
+        self.say({"step": "thresholds", "percent": 76})
+        minors, personal = self.recipe["minors"], self.recipe["personal"]
+        told = [self._measure_one(one) if personal else self._measure_plain_one(one) for one in self.whole.released]
+        rows_out = sum(one["rows_out"] for one in told)
+        if not personal:
+            return self._sum(told)
+        for one in self.whole.persons if minors["rule"] == "exclude" else []:
+            if not (one.age or (self.whole.birth and (one.is_head or one.table.get("event")))):
+                raise Unbuildable("no_age", table=one.table["name"])
+        lost = self._number("SELECT count(*) FROM cohort") if self.whole.has_cohort else 0
+        small = [(one["dropped"].get("small_class", 0), one["base"]) for one in told]
+        if self.whole.has_cohort:  # and the subjects themselves, whether or not their own table leaves
+            everybody = self._number(f"SELECT count(*) FROM {self.whole.head.at('base')}")
+            small.append((everybody - lost, everybody))
+        most = self.recipe["suppression_max_pct"]
+        gone, of = sum(n for n, _of in small), sum(n for _gone, n in small)
+        for rows, among in [*small[len(told) :], (gone, of)]:
+            if rows * 100 > most * among:
+                raise Unbuildable("suppression", rows=rows, of=among, k_min=self.recipe["k"])
+        if rows_out == 0:
+            raise Unbuildable("empty")
+        measured = [one["k_min"] for one in told if one["k_min"] is not None]
+        k_min = min(measured, default=self._number(f"SELECT count(*) FROM ({self.whole.tokens()}) inside"))
+        if k_min < self.recipe["k"]:
+            raise Unbuildable("k", k_min=k_min, k=self.recipe["k"])
+        found = self._sum(told)
+        if any(found["identifiers"].values()):
+            raise Unbuildable("identifier", columns=[name for name, count in found["identifiers"].items() if count])
+        tokens = [row[0] for row in self.engine.execute(self.whole.tokens()).fetchall()]
+        (self.scratch / "tokens").write_bytes(b"".join(bytes.fromhex(token) for token in tokens))
+        return {**found, "subjects_out": len(tokens), "k_min": k_min}
+
+    def _sum(self, told: list[dict]) -> dict:
+        """All tables together; what concerns a column is under its path."""
+        dropped: dict[str, int] = {}
+        for one in told:
+            for reason, count in one["dropped"].items():
+                dropped[reason] = dropped.get(reason, 0) + count
+        together = {
+            name: {
+                path_of(self.recipe, {"name": one["name"]}, column): value
+                for one in told
+                for column, value in one[name].items()
+            }
+            for name in ("identifiers", "merged", "clipped", "blanked", "bounds", "losses")
+        }
+        return {
+            "rows_in": sum(one["rows_in"] for one in told), "rows_out": sum(one["rows_out"] for one in told),
+            "dropped": dropped, "subjects_out": 0, "k_min": None, **together,
+            "tables": [
+                {name: one[name] for name in ("name", "rows_in", "rows_out", "dropped", "k_min", "losses")}
+                for one in told
+            ],
+        }  # fmt: skip
+
+    def _measure_plain_one(self, one: TablePlan) -> dict:
+        rows = self._number(f"SELECT count(*) FROM {one.at('kept')}")
+        return {
+            "name": one.table["name"], "rows_in": rows, "rows_out": rows, "dropped": {}, "k_min": None,
+            "identifiers": {}, "merged": {}, "clipped": {}, "blanked": {}, "bounds": {}, "losses": {},
+        }  # fmt: skip
+
+    def _measure_one(self, one: TablePlan) -> dict:
+        rows_out = self._number(f"SELECT count(*) FROM {one.at('kept')}")
+        base = self._number(f"SELECT count(*) FROM {one.at('base')}")
+        rows_in, dropped = base, {"small_class": base - rows_out}
+        if one.is_of_persons:
+            fates = dict(self.engine.execute(one.fates()).fetchall())
+            rows_in = sum(fates.values())
+            asked = ("no_subject", "opposed", *(["no_consent"] if self.recipe.get("consent") else []))
+            dropped = {
+                **{reason: fates.get(reason, 0) for reason in asked},
+                # Rows of an adult whose subject stays behind as a minor stay with them.
+                "minor": fates.get("minor", 0) + fates.get("", 0) - base,
+                **dropped,
+            }
+        smallest = self.engine.execute(one.smallest_class()).fetchone()[0]
+        texts, scan = one.scan()
+        changed = [
+            *(f"terrain_merged_{n}" for n in range(len(one.merged))),
+            *(f"terrain_clipped_{n}" for n in range(len(one.clipped))),
+            *(f"terrain_blanked_{n}" for n in range(len(one.blanked))),
+        ]
+        sums = []
+        if changed:
+            every = ", ".join(f"coalesce(sum(CAST({name} AS INTEGER)), 0)" for name in changed)
+            sums = [int(n) for n in self.engine.execute(f"SELECT {every} FROM {one.at('kept')}").fetchone()]
+        names = [*one.merged, *one.clipped, *(each["column"] for each in one.blanked)]
+        cut = (len(one.merged), len(one.merged) + len(one.clipped))
+        bounds = {}
+        if one.clipped:
+            row = self.engine.execute(f"SELECT * FROM {one.at('bounds')}").fetchone()
+            bounds = {name: list(pair) for name, pair in zip(one.clipped, row, strict=True) if pair is not None}
+        return {
+            "name": one.table["name"], "rows_in": rows_in, "rows_out": rows_out, "base": base, "dropped": dropped,
+            "k_min": smallest,
+            "identifiers": dict(zip(texts, self.engine.execute(scan).fetchone(), strict=False)),
+            "merged": dict(zip(names[: cut[0]], sums[: cut[0]], strict=True)),
+            "clipped": dict(zip(names[cut[0] : cut[1]], sums[cut[0] : cut[1]], strict=True)),
+            "blanked": dict(zip(names[cut[1] :], sums[cut[1] :], strict=True)),
+            "bounds": bounds,
+            "losses": {
+                name: [list(row) for row in self.engine.execute(one.losses(name)).fetchall()] for name in one.quasi
+            },
+        }  # fmt: skip
+
+    def _write_tables(self, result: dict) -> dict:
+        """One archive: each table's rows go by a pipe of their own into a stored member, and the archive by its pipe
+        to the digest and the seal. Nothing clear is a file."""
+        if len(self.whole.tables) == 1:
+            [one] = self.whole.tables
+            self.plan = one
+            return self._write()
+        outlet = self.scratch / "clear"
+        os.mkfifo(outlet, 0o600)
+        sealing = Sealing(outlet, Path(self.job["output"]), self.job["recipients"])
+        sealing.start()
+        files: list[dict] = []
+        try:
+            with outlet.open("wb", buffering=CHUNK) as pipe:
+                archive = zipfile.ZipFile(Outlet(pipe), "w", zipfile.ZIP_STORED)
+                rows_out = {one["name"]: one["rows_out"] for one in result["tables"]}
+                for one in self.whole.released:
+                    files.append(self._pack(one, archive, rows=rows_out[one.table["name"]]))
+                for name, content in accompanying(self.job, files):
+                    archive.writestr(member(name), content)
+                archive.close()
+        except (duckdb.Error, OSError):
+            sealing.join(timeout=5)
+            raise sealing.error or sys.exception() from None
+        sealing.join()
+        if sealing.error:
+            raise sealing.error
+        return {
+            "clear_sha256": sealing.clear_sha256, "clear_size": sealing.clear_size, "sha256": sealing.sha256,
+            "size": sealing.size, "files": files,
+        }  # fmt: skip
+
+    def _pack(self, one: TablePlan, archive: zipfile.ZipFile, *, rows: int) -> dict:
+        """Copy the rows of one table into a member of the archive; what its description must say of it."""
+        form = self.recipe["output"]["format"]
+        fifo = self.scratch / "table"
+        fifo.unlink(missing_ok=True)
+        os.mkfifo(fifo, 0o600)
+        told = {"table": one.table["name"], "path": member_path(one.table["name"], form), "format": form}
+        packing = Packing(fifo, archive, told["path"])
+        packing.start()
+        try:
+            self.engine.execute(f"COPY ({one.output()}) TO {text_of(str(fifo))} ({self._form()})")
+        except duckdb.Error:
+            os.close(os.open(fifo, os.O_RDWR | os.O_NONBLOCK))
+            packing.join(timeout=5)
+            raise packing.error or sys.exception() from None
+        packing.join()
+        if packing.error:
+            raise packing.error
+        described = self.engine.execute(f"DESCRIBE {one.output()}").fetchall()
+        return {
+            **told, "sha256": packing.sha256, "bytes": packing.size, "rows": rows,
+            "fields": [{"name": row[0], "type": row[1]} for row in described],
+            **self.whole.declared(one),
+        }  # fmt: skip
+
+
+class Outlet:
+    """What an archive is written to when it can only go forward: no position to come back to."""
+
+    def __init__(self, pipe):
+        self.pipe = pipe
+
+    def write(self, part: bytes) -> int:
+        return self.pipe.write(part)
+
+    def flush(self) -> None:
+        self.pipe.flush()
+
+
+def member(name: str) -> zipfile.ZipInfo:
+    """A member whose header says nothing of the moment or the machine, so that the same rows make the same bytes."""
+    told = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+    told.create_system, told.external_attr = 3, 0o600 << 16
+    return told
+
+
+def member_path(table: str, form: str) -> str:
+    """The place of a table in the archive. Signs that some system takes for a path are replaced."""
+    plain = "".join(sign if sign.isalnum() or sign in " ._-" else "_" for sign in table).strip(" .") or "table"
+    return f"data/{plain}.{form}"
+
+
+def accompanying(job: dict, files: list[dict]) -> list[tuple[str, bytes]]:
+    """The members after the tables: the licence, and the descriptions that other people's tools read."""
+    members = []
+    if licence := job.get("marks", {}).get("terrain_licence"):
+        members.append(("LICENCE.txt", licence.encode()))
+    if about := job.get("about"):
+        members.append(("datapackage.json", packages.as_bytes(packages.datapackage(about=about, files=files))))
+        members.append(("croissant.json", packages.as_bytes(packages.croissant(about=about, files=files))))
+    return members
+
+
+class Packing(threading.Thread):
+    """Takes one table's rows from its pipe into a stored member of the archive, and hashes them."""
+
+    def __init__(self, fifo: Path, archive: zipfile.ZipFile, path: str):
+        super().__init__(daemon=True)
+        self.fifo, self.archive, self.path = fifo, archive, path
+        self.error: BaseException | None = None
+
+    def run(self):
+        try:
+            with self.fifo.open("rb", buffering=CHUNK) as pipe:
+                try:
+                    self._pack(Tee(pipe))
+                except BaseException as error:  # handed to the main thread, which raises it
+                    self.error = error
+                    while pipe.read(CHUNK):  # whoever writes is not left waiting
+                        pass
+        except BaseException as error:
+            self.error = self.error or error
+
+    def _pack(self, rows: Tee) -> None:
+        with self.archive.open(member(self.path), "w", force_zip64=True) as out:
+            while part := rows.read(CHUNK):
+                out.write(part)
+        self.sha256, self.size = rows.sha256.hexdigest(), rows.size
+
+
 class Match(Build):
     """Who is who, for the zone's worker alone; nothing is written, the answer goes out with the last line.
 
@@ -331,7 +602,7 @@ class Match(Build):
     """
 
     def run(self) -> dict:
-        self._check_header()
+        check_header(self.job["source"], self.recipe)
         wanted, subject = self.job["match"], name_of(self.plan.subject)
         with duckdb.connect() as self.engine:
             self._configure()
@@ -359,12 +630,19 @@ class Match(Build):
             return {"matches": found}
 
 
+def kind_of(job: dict, build_class: type[Build]) -> type[Build]:
+    """A match, a build of one table, or one over the tables that the job names."""
+    if "match" in job:
+        return Match
+    return TablesBuild if "sources" in job and build_class is Build else build_class
+
+
 def run(job: dict, say, build_class=Build) -> dict:
     """Carry out `job`; the last message said is also returned. Scratch is gone afterwards but for the tokens."""
     scratch = Path(job["scratch"])
     scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        last = {"result": (Match if "match" in job else build_class)(job, say).run()}
+        last = {"result": kind_of(job, build_class)(job, say).run()}
     except Unbuildable as error:
         last = {"refused": error.code, "facts": error.facts}
     except (duckdb.Error, OSError, MemoryError, UnicodeDecodeError) as error:
@@ -372,7 +650,8 @@ def run(job: dict, say, build_class=Build) -> dict:
         last = {"failed": type(error).__name__, "errno": getattr(error, "errno", None) or _errno_of(error)}
     finally:
         shutil.rmtree(scratch / "spill", ignore_errors=True)
-        (scratch / "clear").unlink(missing_ok=True)
+        for pipe in ("clear", "table"):
+            (scratch / pipe).unlink(missing_ok=True)
     if "result" not in last and "output" in job:
         Path(job["output"]).unlink(missing_ok=True)
     say(last)

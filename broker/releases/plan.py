@@ -27,6 +27,8 @@ IDENTIFYING = (
     r"([^0-9]|\z)",
     r"(^|[^0-9])(\+33|0033|0) ?[1-9]([ .-]?[0-9]{2}){4}([^0-9]|\z)",
 )
+# Codes of SNOMED CT extensions have as many figures as a social security number; before their check digit they say so.
+SNOMED = "^[0-9]{6,15}1[0-5][0-9]$"
 LINE_MAX = 2 * 1024**2  # bytes; the reader of sources refuses a line of half of it
 
 
@@ -195,7 +197,7 @@ class Plan:
             return "true"
         return "EXISTS (SELECT 1 FROM consented WHERE consented.token = keyed.token)"
 
-    def _ages(self) -> str:
+    def _ages(self, *, name: str = "age", source: str = "source") -> str:
         """The first and last age of each band met, both included, null when it cannot be read."""
         part = [self._say("match", x="value", pattern=BAND, group=group) for group in range(1, 5)]
         low = self._say("try_cast", x=f"nullif({part[0]}, '')", type="INTEGER")
@@ -204,9 +206,9 @@ class Plan:
             f"CASE WHEN {part[3]} = '+' THEN {treating.NO_END} WHEN {part[1]} = '' THEN {low} "
             f"WHEN {part[2]} = ')' THEN {end} - 1 ELSE {end} END"
         )
-        return self._say("table", name="age") + (
+        return self._say("table", name=name) + (
             f"SELECT value, {low} AS terrain_low, {high} AS terrain_high FROM "
-            f"(SELECT DISTINCT {name_of(self.age)} AS value FROM source WHERE {name_of(self.age)} IS NOT NULL) met"
+            f"(SELECT DISTINCT {name_of(self.age)} AS value FROM {source} WHERE {name_of(self.age)} IS NOT NULL) met"
         )
 
     def _base(self) -> str:
@@ -361,14 +363,22 @@ class Plan:
         joined = "FROM kept JOIN source s ON s.terrain_line = kept.terrain_line"
         return self._texts(), f"SELECT {', '.join(counts) or '0'} {joined}"
 
+    def looks_like_one(self, of: str) -> str:
+        """Whether the text `of` looks like somebody's identifier."""
+        looks = " OR ".join(f"{self._say('match', x=of, pattern=p, group=0)} <> ''" for p in IDENTIFYING)
+        return f"({looks}) AND {self._say('match', x=of, pattern=SNOMED, group=0)} = ''"
+
     def looking_like_identifiers(self) -> list[tuple[str, str]]:
         """For each column of text, a query that counts its values that look like an e-mail address, a French social
         security number or a telephone number."""
         found = []
         for name in self._texts():
-            looks = " OR ".join(f"{self._say('match', x='v', pattern=p, group=0)} <> ''" for p in IDENTIFYING)
             found.append(
-                (name, f"SELECT count(*) FROM (SELECT DISTINCT {name_of(name)} AS v FROM kept) d WHERE {looks}")
+                (
+                    name,
+                    f"SELECT count(*) FROM (SELECT DISTINCT {name_of(name)} AS v FROM kept) d "
+                    f"WHERE {self.looks_like_one('v')}",
+                )
             )
         return found
 
