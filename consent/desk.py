@@ -32,7 +32,7 @@ MOST = 25
 def waiting_for(user) -> list[Task]:
     """Everything that waits for `user`, their own turn first, the oldest first."""
     roles = {role: set(grants.held(user, f"zones.{role}")) for role in ("operate", "steward", "advise")}
-    represented = [m.organisation_id for m in user.memberships.current().filter(role=Role.LEGAL_REPRESENTATIVE)]
+    represented = user.represented_ids
     found = [
         *_registry_queue(user),
         *_own_registry(user),
@@ -79,6 +79,8 @@ def _registry_queue(user) -> list[Task]:
 
 def _own_registry(user) -> list[Task]:
     """Where one's own organisation stands on the registry."""
+    if not user.organisation_ids:
+        return []
     S = RegistryEntry.Status  # noqa: N806  short name of the states, as everywhere
     entries = RegistryEntry.objects.filter(
         organisation__in=user.organisation_ids, organisation__kind="experimenter",
@@ -99,12 +101,14 @@ def _own_registry(user) -> list[Task]:
 
 def _offers(user, roles, represented) -> list[Task]:
     """Offers to finish, to give an opinion on, to sign, to decide."""
+    zones = set().union(*roles.values())
+    if not zones and not represented:
+        return []
     S = Offer.Status  # noqa: N806
     given = Opinion.objects.filter(offer=OuterRef("pk"))
     signed = StandingMandate.objects.filter(offer=OuterRef("pk"), party="operator")
     opened = Countersign.objects.filter(act="offer.publish", first_by=user, second_by=None)
     mine = set(opened.values_list("object_ref", flat=True))
-    zones = set().union(*roles.values())
     offers = (
         Offer.objects.filter(status__in=(S.DRAFT, S.UNDER_REVIEW))
         .filter(Q(dataset__zone__in=zones) | Q(dataset__zone__operator__in=represented))
@@ -145,6 +149,8 @@ def _offers(user, roles, represented) -> list[Task]:
 
 def _conventions(user, represented) -> list[Task]:
     """Conventions to sign, those that wait for another party, and those with nobody named yet."""
+    if not user.organisation_ids:  # who represents a body belongs to it
+        return []
     S = Convention.Status  # noqa: N806
     signed = Signature.objects.filter(convention=OuterRef("pk"))
     named = NamedPerson.objects.filter(convention=OuterRef("pk"))
@@ -202,6 +208,8 @@ def _conventions(user, represented) -> list[Task]:
 
 def _objections(zones) -> list[Task]:
     """Objections said on the public page, whose author the operator has yet to identify; one task a zone."""
+    if not zones:
+        return []
     waiting = (
         ObjectionRequest.objects.filter(zone__in=zones, status=ObjectionRequest.Status.WAITING)
         .values("zone__slug", "zone__name")
@@ -222,6 +230,8 @@ def _objections(zones) -> list[Task]:
 
 def _persons(zones) -> list[Task]:
     """Persons named by experimenters, to be confirmed by the operator."""
+    if not zones:
+        return []
     named = (
         NamedPerson.objects.filter(confirmed_at=None, until_day=None, convention__zone__in=zones)
         .filter(convention__status__in=("signing", "active", "suspended"))
@@ -252,6 +262,8 @@ def _readiness(user) -> list[Task]:
 
 def _licences(user, zones, represented) -> list[Task]:
     """Requests for a commercial licence: to finish, waiting for an answer, to answer."""
+    if not zones and not user.organisation_ids:
+        return []
     S = CommercialLicence.Status  # noqa: N806
     rows = (
         CommercialLicence.objects.filter(

@@ -22,16 +22,14 @@ LOST = (E.WITHDRAWN, E.EXPIRED)
 
 
 def waiting_for(user, roles: dict[str, set[int]], represented: list[int]) -> list[Task]:
+    """Only what a role of theirs can meet is asked of the database."""
     zones = roles["operate"]
-    return [
-        *_suspended(zones),
-        *_second_persons(user, zones),
-        *_to_attest(represented),
-        *_to_verify(zones),
-        *_accreditations(user),
-        *_observations(represented),
-        *_switches(user, zones),
-    ]
+    found = [*_accreditations(user), *_switches(user, zones)]
+    if zones:
+        found += [*_suspended(zones), *_second_persons(user, zones), *_to_verify(zones)]
+    if represented:
+        found += [*_to_attest(represented), *_observations(represented)]
+    return found
 
 
 def _suspended(zones) -> list[Task]:
@@ -184,6 +182,8 @@ def _observations(represented) -> list[Task]:
 def _switches(user, zones) -> list[Task]:
     """Switches whose lifting a first person has asked for, and those on in one's own zones."""
     if not zones and not user.holds(Role.REGISTRY_OFFICER):
+        return []
+    if not switch.any_to_lift():
         return []
     rows = list(switch.seen_by(user)[:MOST])
     opened = switch.first_agreements(rows)

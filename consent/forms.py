@@ -550,6 +550,21 @@ class PersonForm(forms.Form):
         )
 
 
+MOST_TO_CHOOSE = 50  # datasets in a list that somebody reads
+
+
+def _few_to_choose(field: forms.ModelChoiceField, held, *, said) -> None:
+    """Every one of `held` may be chosen. Of many, the list shows only the one that the page was opened for (or that
+    was sent), and says where to start from for another: nobody finds theirs among two thousand."""
+    field.queryset = held.order_by("title").only("title")
+    found = [(one.pk, str(one)) for one in field.queryset[: MOST_TO_CHOOSE + 1]]
+    if len(found) > MOST_TO_CHOOSE:
+        known = str(getattr(said, "pk", said) or "")
+        found = [(one.pk, str(one)) for one in field.queryset.filter(pk=known)] if known.isdecimal() else []
+        field.help_text = _("Pour un seul jeu de données parmi tous ceux d'ici, partez de sa page.")
+    field.widget.choices = [("", field.empty_label), *found]
+
+
 class OppositionForm(forms.Form):
     """A person says no. The identifier is sealed as soon as it is read; a page that failed never shows it again."""
 
@@ -574,7 +589,7 @@ class OppositionForm(forms.Form):
         super().__init__(*args, **facts)
         chosen = self.fields["dataset"]
         assert isinstance(chosen, forms.ModelChoiceField)  # noqa: S101 - says the type to the type checker
-        chosen.queryset = Dataset.objects.filter(zone=zone, is_personal=True).only("title")
+        _few_to_choose(chosen, Dataset.objects.filter(zone=zone, is_personal=True), said=self["dataset"].value())
 
     def clean(self):
         said = super().clean() or {}
@@ -611,7 +626,7 @@ class PublicObjectionForm(forms.Form):
         chosen, speaks = self.fields["dataset"], self.fields["speaks"]
         assert isinstance(chosen, forms.ModelChoiceField) and isinstance(speaks, forms.ChoiceField)  # noqa: S101
         held = Dataset.objects.filter(zone=zone, is_personal=True, status=Dataset.Status.PUBLISHED)
-        chosen.queryset = held.order_by("title").only("title")
+        _few_to_choose(chosen, held, said=self["dataset"].value())
         speaks.choices = ObjectionRequest.Speaks.choices
         speaks.initial = ObjectionRequest.Speaks.SELF
 

@@ -56,4 +56,5 @@ class Catalogue(generics.ListAPIView):
     serializer_class = CatalogueEntry
 
     def get_queryset(self):
-        return catalogue.search(CatalogueForm(self.request.query_params).asked())
+        found = catalogue.search(CatalogueForm(self.request.query_params).asked())
+        return catalogue.Shown(found, "zone__operator", "holder", "service")

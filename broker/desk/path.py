@@ -1,12 +1,12 @@
 """The way of an organisation from its first visit to its first data, as steps done or not done."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from allauth.mfa.models import Authenticator
+from django.db import connection
 from django.utils.translation import gettext as _
 
-from broker.releases.models import Release
-from consent.models import Application, Convention, RegistryEntry
+from consent.models import Convention, RegistryEntry
 
 
 @dataclass(slots=True)
@@ -19,24 +19,38 @@ class Step:
     current: bool = False
 
 
+# What the steps ask, in one statement. Without an organisation every comparison with NULL finds nothing.
+FACTS = """
+SELECT ARRAY(SELECT DISTINCT status FROM consent_registryentry WHERE organisation_id = %(organisation)s) AS entries,
+       ARRAY(SELECT DISTINCT status FROM consent_convention WHERE organisation_id = %(organisation)s) AS conventions,
+       EXISTS(SELECT FROM mfa_authenticator WHERE user_id = %(user)s AND type = 'totp') AS second_factor,
+       EXISTS(SELECT FROM accounts_secureenvironment WHERE organisation_id = %(organisation)s) AS environment,
+       EXISTS(SELECT FROM consent_application WHERE organisation_id = %(organisation)s
+              AND status NOT IN ('draft', 'withdrawn')) AS application,
+       EXISTS(SELECT FROM releases_release r JOIN consent_convention c ON c.id = r.convention_id
+              WHERE c.organisation_id = %(organisation)s AND r.status = 'ready') AS release
+"""
+
+
+def _facts(user, organisation) -> dict[str, Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(FACTS, {"user": user.pk, "organisation": organisation.pk if organisation else None})
+        return dict(zip((column.name for column in cursor.description), cursor.fetchone(), strict=True))
+
+
 def of(user) -> list[Step]:
     """The steps of an experimenter's person; the first not done is the current one."""
     organisation = user.organisation
-    entries = RegistryEntry.objects.filter(organisation=organisation) if organisation else RegistryEntry.objects.none()
-    statuses = set(entries.values_list("status", flat=True))
+    facts = _facts(user, organisation)
+    statuses, conventions = set(facts["entries"]), set(facts["conventions"])
     lodged = statuses - {RegistryEntry.Status.DRAFT}
-    conventions = (
-        set(Convention.objects.filter(organisation=organisation).values_list("status", flat=True))
-        if organisation
-        else set()
-    )
     steps = [
         Step(
             _("Protéger votre compte par un second facteur"),
             _("Une application de codes sur votre téléphone. Elle vous sera demandée pour signer et pour recevoir."),
             "mfa_activate_totp",
             _("Activer le second facteur"),
-            Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).exists(),
+            facts["second_factor"],
         ),
         Step(
             _("Inscrire votre organisation"),
@@ -57,7 +71,7 @@ def of(user) -> list[Step]:
             _("Son hébergeur, ses réseaux et sa clé publique : les fichiers seront chiffrés pour lui seul."),
             "environment-create",
             _("Déclarer un environnement"),
-            organisation is not None and organisation.environments.exists(),
+            facts["environment"],
         ),
         Step(
             _("Recevoir l’agrément"),
@@ -71,10 +85,7 @@ def of(user) -> list[Step]:
             _("La simulation dit d’avance tout ce qui s’opposerait."),
             "catalogue",
             _("Ouvrir le catalogue"),
-            organisation is not None
-            and Application.objects.filter(organisation=organisation)
-            .exclude(status__in=[Application.Status.DRAFT, Application.Status.WITHDRAWN])
-            .exists(),
+            facts["application"],
         ),
         Step(
             _("Signer la convention"),
@@ -88,8 +99,7 @@ def of(user) -> list[Step]:
             _("Une personne habilitée la demande ; elle se prépare en quelques secondes."),
             "convention-list",
             _("Voir les conventions"),
-            organisation is not None
-            and Release.objects.filter(convention__organisation=organisation, status=Release.Status.READY).exists(),
+            facts["release"],
         ),
     ]
     for step in steps:

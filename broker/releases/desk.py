@@ -23,35 +23,31 @@ def _withdrawals(user) -> list[Task]:
     mine = orders.filter(convention__organisation__in=user.organisation_ids)
     zones = grants.held(user, "zones.operate")
     late = orders.filter(convention__zone__in=zones, due_on__lt=clock.today())
-    return (
-        [
-            *(
-                Task(
-                    _("Retirer une personne de vos copies (%(ref)s), au plus tard le %(day)s")
-                    % {"ref": order.convention.ref, "day": order.due_on.strftime("%d/%m/%Y")},
-                    order.issued_at,
-                    reverse("withdrawal-detail", args=[order.pk]),
-                )
-                for order in mine.order_by("due_on", "pk")[:LIMIT]
-            ),
-            *(
-                Task(
-                    _("Retrait en retard depuis le %(day)s : %(name)s (%(ref)s)")
-                    % {
-                        "day": order.due_on.strftime("%d/%m/%Y"),
-                        "name": order.convention.organisation,
-                        "ref": order.convention.ref,
-                    },
-                    order.issued_at,
-                    reverse("withdrawal-detail", args=[order.pk]),
-                    turn=str(order.convention.organisation),
-                )
-                for order in late.order_by("due_on", "pk")[:LIMIT]
-            ),
-        ]
-        if user.organisation_ids or zones
-        else []
-    )
+    return [
+        *(
+            Task(
+                _("Retirer une personne de vos copies (%(ref)s), au plus tard le %(day)s")
+                % {"ref": order.convention.ref, "day": order.due_on.strftime("%d/%m/%Y")},
+                order.issued_at,
+                reverse("withdrawal-detail", args=[order.pk]),
+            )
+            for order in (mine.order_by("due_on", "pk")[:LIMIT] if user.organisation_ids else ())
+        ),
+        *(
+            Task(
+                _("Retrait en retard depuis le %(day)s : %(name)s (%(ref)s)")
+                % {
+                    "day": order.due_on.strftime("%d/%m/%Y"),
+                    "name": order.convention.organisation,
+                    "ref": order.convention.ref,
+                },
+                order.issued_at,
+                reverse("withdrawal-detail", args=[order.pk]),
+                turn=str(order.convention.organisation),
+            )
+            for order in (late.order_by("due_on", "pk")[:LIMIT] if zones else ())
+        ),
+    ]
 
 
 def _conventions_without_data(user) -> list[Task]:

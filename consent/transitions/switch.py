@@ -130,6 +130,11 @@ def first_to_lift(switch: KillSwitch):
     return pending("switch.lift", countersign_ref(switch))
 
 
+def any_to_lift() -> bool:
+    """Whether the lifting of some switch waits for its second person: most days none does."""
+    return Countersign.objects.filter(act="switch.lift", second_by=None).exists()
+
+
 def first_agreements(switches) -> dict[int, Countersign]:
     """The lifting that a first person has asked for, by switch."""
     refs = {countersign_ref(one): one.pk for one in switches}

@@ -18,7 +18,7 @@ from consent import notice as notices
 from consent import oppositions, permissions
 from consent.forms import DismissForm, OppositionForm, PublicObjectionForm, UndoForm
 from consent.models import Convention, ObjectionRequest, OfferColumn
-from zones.models import Column, Zone
+from zones.models import Column, Dataset, Zone
 
 SESSION_KEY = "opposition_receipts"  # receipts this session was given: the page tells about those, and about no other
 REMEMBERED = 25
@@ -31,7 +31,7 @@ def opposition_create(request, slug):
     """Take an objection; once taken, `?recepisse=` shows its number and since when it is in force."""
     zone = get_object_or_404(Zone.objects.for_user(request.user).select_related("operator"), slug=slug)
     permissions.require_intake(request.user, zone)
-    form = OppositionForm(request.POST or None, zone=zone)
+    form = OppositionForm(request.POST or None, zone=zone, initial={"dataset": _asked_about(request, zone)})
     if request.method == "POST" and form.is_valid():
         taken = oppositions.receive(zone, by=request.user, **form.cleaned_data)
         given = request.session.get(SESSION_KEY, [])
@@ -65,8 +65,7 @@ A_DAY = 500  # objections received on one zone's public page in a day
 def objection_create(request, slug):
     """The public page, without an account: say no, get a receipt, come back with it to see what became of it."""
     zone = get_object_or_404(Zone.objects.filter(status=Zone.Status.OPEN).select_related("operator"), slug=slug)
-    initial = {"dataset": zone.datasets.filter(slug=request.GET.get("jeu", ""), is_personal=True).first()}
-    form = PublicObjectionForm(request.POST or None, zone=zone, initial=initial)
+    form = PublicObjectionForm(request.POST or None, zone=zone, initial={"dataset": _asked_about(request, zone)})
     if request.method == "POST" and form.is_valid():
         _within_limits(request, zone)
         taken = oppositions.request(zone, **form.cleaned_data)
@@ -81,13 +80,19 @@ def objection_create(request, slug):
     return render(request, "consent/objection_create.html", context, status=422 if request.method == "POST" else 200)
 
 
+def _asked_about(request, zone: Zone) -> Dataset | None:
+    """The dataset from whose page one comes."""
+    slug = request.GET.get("jeu", "")
+    return zone.datasets.filter(slug=slug, is_personal=True).first() if slug else None
+
+
 def _identifiers(zone: Zone) -> list[tuple[str, str]]:
     """For each dataset of persons, the number by which it knows them, in the steward's words."""
     keys = Column.objects.filter(
         dataset__zone=zone, dataset__status="published", dataset__is_personal=True, role="subject_key"
     )
-    rows = keys.select_related("dataset").order_by("dataset__title")[:50]
-    return [(row.dataset.title, row.description or row.name) for row in rows]
+    rows = keys.order_by("dataset__title").values_list("dataset__title", "description", "name")[:50]
+    return [(title, description or name) for title, description, name in rows]
 
 
 def _within_limits(request, zone: Zone) -> None:

@@ -70,7 +70,7 @@ def catalogue_page(request):
     form = CatalogueForm(request.GET)
     asked = form.asked()
     facets = catalogue.facets(asked)
-    pages = catalogue.CountedPaginator(catalogue.search(asked), PAGE, total=facets.total)
+    pages = catalogue.CountedPaginator(catalogue.Shown(catalogue.search(asked), "zone"), PAGE, total=facets.total)
     page = pages.get_page(request.GET.get("page"))
     for dataset in page:
         dataset.access_words, dataset.access_tone = access_in_words(dataset)

@@ -23,6 +23,7 @@ from zones.models import Dataset, Zone
 from zones.models.zone import STAFF_ROLES
 
 PAGE = 25
+CARDS = 12  # datasets on the page of their zone, at a time
 NESTED_NAMES = set(NESTED.values())
 ACCESS_TONES = {"today": "ok", "notice": "wait", "open": "ok", "none": "quiet"}
 TONES = {"draft": "wait", "open": "ok", "suspended": "no", "closed": "quiet"}
@@ -154,7 +155,7 @@ def zone_detail(request, slug):
     found = Dataset.objects.filter(zone=zone)
     if not may & {"see_profile"}:
         found = found.filter(status=Dataset.Status.PUBLISHED)
-    datasets: list[Any] = list(catalogue.with_offers(found)[:50])
+    datasets = Paginator(catalogue.Shown(found), CARDS).get_page(request.GET.get("page"))
     for dataset in datasets:
         dataset.access_words, dataset.access_tone = access_in_words(dataset)
     context = {

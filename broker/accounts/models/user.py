@@ -48,7 +48,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     def _memberships(self):
         """This person's current memberships, read once for the life of the instance."""
         if not hasattr(self, "_current_memberships"):
-            self._current_memberships = list(self.memberships.current().select_related("organisation"))
+            self._current_memberships = self.memberships.model.current_of(self)
         return self._current_memberships
 
     def forget_memberships(self) -> None:
@@ -70,6 +70,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     def organisation_ids(self) -> list[int]:
         """The organisations this person belongs to today, for a query."""
         return sorted({m.organisation_id for m in self._memberships()})
+
+    @property
+    def represented_ids(self) -> list[int]:
+        """The organisations whose legal representative this person is today."""
+        return sorted({m.organisation_id for m in self._memberships() if m.role == Role.LEGAL_REPRESENTATIVE})
 
     def holds(self, role: str, organisation=None) -> bool:
         """Whether this person holds `role` today, in `organisation` when it is given."""

@@ -24,11 +24,11 @@ class QuestionForm(forms.Form):
     )
     dataset = forms.ModelChoiceField(
         Dataset.objects.none(), label=gettext_lazy("Jeu de données"), required=False, to_field_name="slug",
-        empty_label=gettext_lazy("Tous"),
+        empty_label=gettext_lazy("Tous"), widget=LongSelect,
     )  # fmt: skip
     zone = forms.ModelChoiceField(
         Zone.objects.none(), label=gettext_lazy("Zone"), required=False, to_field_name="slug",
-        empty_label=gettext_lazy("Toutes"),
+        empty_label=gettext_lazy("Toutes"), widget=LongSelect,
     )  # fmt: skip
     person = forms.EmailField(label=gettext_lazy("Adresse de la personne"), required=False)
     organisation = forms.CharField(label=gettext_lazy("SIREN de l'organisation"), required=False, max_length=20)
@@ -74,7 +74,9 @@ class QuestionForm(forms.Form):
         return {name: str(value) for name, value in self.cleaned_data.items() if value}
 
 
-class BundleForm(QuestionForm):
+class TakenForm(forms.Form):
+    """What is taken away besides the answer to the question: all that the page shows of the form of a bundle."""
+
     whole = forms.BooleanField(
         label=gettext_lazy("Tout le journal, de la première inscription à la dernière"), required=False
     )
@@ -83,3 +85,7 @@ class BundleForm(QuestionForm):
         label=gettext_lazy("Longueur du relevé que vous aviez gardé"), required=False, min_value=1,
         help_text=gettext_lazy("Deuxième ligne de votre relevé : le dossier prouvera que le journal le prolonge."),
     )  # fmt: skip
+
+
+class BundleForm(QuestionForm, TakenForm):
+    """The question and what is taken away, as they come back together."""

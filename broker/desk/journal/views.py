@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 from broker import clock
 from broker.audit import bundle, state
 from broker.desk.journal import actions, permissions, questions
-from broker.desk.journal.forms import BundleForm, QuestionForm
+from broker.desk.journal.forms import BundleForm, QuestionForm, TakenForm
 from broker.errors import BadInput
 
 SPOOLED = 8 << 20  # bytes of a bundle kept in memory before it goes to a file
@@ -43,7 +43,7 @@ def search(request):
             "picture": drawn,
             "questions": questions.QUESTIONS,
             "asked": chosen,
-            "bundle_form": BundleForm(request.GET.dict(), reader=request.user),
+            "bundle_form": TakenForm(request.GET.dict()),
             "hidden": [(name, value) for name, value in request.GET.items() if name in form.fields and value],
             "reads_everything": permissions.reads_everything(request.user),
             "published": state.checkpoint(),
