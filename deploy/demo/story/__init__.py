@@ -19,7 +19,7 @@ ROOMS = (
     # The second half: every kind of zone, what is refused, what ends.
     "places", "newcomers", "files", "energy", "cardelia", "notice",
     "files:RELEASES", "energy:RELEASES", "cardelia:RELEASES",
-    "refusals", "objection", "suspension", "withdrawal", "end",
+    "refusals", "objection", "suspension", "end:TAKES", "withdrawal", "end",
 )  # fmt: skip
 DATA = Path(__file__).resolve().parent.parent / "data"
 

@@ -2,8 +2,10 @@
 
 from deploy.demo.people import Page
 from deploy.demo.story import Step, StepFailed, Story, acts
+from deploy.demo.story.withdrawal import TO_ANSWER
 
-LASTS = 2  # days after the one of the signature
+# The room `withdrawal` lets this time pass for its own reasons; the day after is the first one of no access.
+LASTS = TO_ANSWER - 1  # days after the one of the signature
 
 
 def take_up(story: Story):
@@ -38,8 +40,8 @@ def what_is_due(story: Story):
         raise StepFailed(f"la page ne dit pas que la suppression est à attester : {page.text[:600]}")
 
 
-STEPS = [
-    Step("reprend l'offre sur le trafic pour trois jours", "theo", take_up),
+TAKES = [
+    Step("reprend l'offre sur le trafic pour quinze jours", "theo", take_up),
     Step("signe la convention de Flexio sur le trafic", "theo", acts.sign("theo", "traffic_convention_flexio")),
     Step("se désigne lui-même", "theo", acts.name_person("theo", "theo", "traffic_convention_flexio")),
     Step("confirme Théo", "marc", acts.confirm_person("marc", "traffic_convention_flexio")),
@@ -47,7 +49,8 @@ STEPS = [
          acts.ask_release("theo", "traffic_convention_flexio", "traffic_release_flexio")),
     Step("attend sa remise", "theo", acts.wait_release("theo", "traffic_release_flexio")),
     Step("télécharge le trafic tant que c'est permis", "theo", download),
-    Step("laisse passer le dernier jour (horloge de la démonstration)", "ines", acts.advance("ines", days=3)),
+]  # fmt: skip
+STEPS = [
     Step("est refusé le lendemain de la fin", "theo", after_the_end),
     Step("lit ce qu'il doit encore : attester la suppression", "theo", what_is_due),
-]  # fmt: skip
+]
