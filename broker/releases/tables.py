@@ -16,6 +16,7 @@ from broker.releases.dialects import name_of, text_of
 from broker.releases.plan import Plan, Statement
 from broker.releases.treating import MERGED, clipped, is_reinforced, merged, treated
 
+NO_TEXT, NO_AGE = "CAST(NULL AS STRING)", "CAST(NULL AS INTEGER)"  # a table of Spark's has a type for every column
 SEPARATOR = 31  # the sign between the name of a key and its value, under the HMAC: a control sign stands in no name
 SCANNED = 6  # signs: shorter values meet by chance
 SCANNED_DIGITS = 9  # figures alone meet by chance further
@@ -163,7 +164,7 @@ class TablePlan(Plan):
         if self.age:
             joins += f" LEFT JOIN {self.at('age')} ON {self.at('age')}.value = s.{name_of(self.age)}"
         by_events = self._is_judged_by_events()
-        seen = "NULL AS terrain_has_adult"
+        seen = "CAST(NULL AS BOOLEAN) AS terrain_has_adult"
         if by_events:
             joins += " LEFT JOIN seen ON seen.terrain_sid = subject.terrain_sid"
             seen = "seen.terrain_has_adult"
@@ -192,7 +193,7 @@ class TablePlan(Plan):
         birth, event = self.whole.birth, self.table.get("event")
         alone = self.is_head and (not event or bool(self.whole.events))
         if not birth or not (event or self.is_head):
-            return "NULL", "NULL"
+            return NO_AGE, NO_AGE
         on = text_of(self.recipe["minors"]["on"]) if alone else f"s.{name_of(event or '')}"
         born = f"s.{name_of(birth['column'])}" if self.is_head else "known.born"
         at = f"CAST({self._say('try_cast', x=on, type='TIMESTAMP')} AS DATE)"
@@ -213,7 +214,12 @@ class TablePlan(Plan):
         columns += (
             ["s.terrain_sid", "s.terrain_h", "s.terrain_low", "s.terrain_high"]
             if self.is_of_persons
-            else ["s.terrain_line AS terrain_sid", "NULL AS terrain_h", "NULL AS terrain_low", "NULL AS terrain_high"]
+            else [
+                "s.terrain_line AS terrain_sid",
+                f"{NO_TEXT} AS terrain_h",
+                f"{NO_AGE} AS terrain_low",
+                f"{NO_AGE} AS terrain_high",
+            ]
         )
         held, joins = [c["name"] for c in self.shown], ""
         for name in held:
@@ -283,7 +289,7 @@ class TablePlan(Plan):
                 value, rare = merged(value, common)
                 columns.append(f"{rare} AS terrain_merged_{commons[name]}")
             elif name in bounded:
-                bound, far = clipped(self._cell(column).typed, f"terrain_bounds_{bounded[name]}")
+                bound, far = clipped(self._cell(column).typed, f"terrain_bounds_{bounded[name]}", say=self._say)
                 value = treated(replace(self._cell(column), typed=bound))
                 columns.append(f"{far} AS terrain_clipped_{bounded[name]}")
             columns.append(f"{value} AS {name_of(name)}")
@@ -333,8 +339,8 @@ class TablePlan(Plan):
         columns += [f"m.terrain_clipped_{n}" for n in range(len(self.clipped))]
         columns += [f"m.terrain_blanked_{n}" for n in range(len(self.blanked))]
         columns.append(
-            "row_number() OVER (PARTITION BY m.terrain_sid ORDER BY m.terrain_order NULLS LAST, m.terrain_line) "
-            "AS event_rank"
+            "CAST(row_number() OVER (PARTITION BY m.terrain_sid ORDER BY m.terrain_order NULLS LAST, m.terrain_line) "
+            "AS BIGINT) AS event_rank"
         )
         in_cohort = self.is_of_persons and self.whole.has_cohort
         start = f" JOIN cohort ON cohort.terrain_sid = m.terrain_sid{joins}" if in_cohort else ""
@@ -372,7 +378,7 @@ class TablePlan(Plan):
             first = [name_of(n) for n in self.keys if n in self.released]
             return f"SELECT {', '.join(names)} FROM {self.at('kept')} ORDER BY {', '.join([*first, *names])}"
         others = "".join(f", {name_of(name)}" for name in self.released[2:])
-        prefix = self._say("hex_number", h="substr(terrain_h, 1, 16)")
+        prefix = self._say("hex_order", h="substr(terrain_h, 1, 16)")
         return (
             f"SELECT pseudonym, event_rank{others} FROM (SELECT substr(terrain_h, 1, 32) AS pseudonym, "
             f"{prefix} AS terrain_prefix, event_rank{others} FROM {self.at('kept')}) shown "

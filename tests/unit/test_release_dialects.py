@@ -7,6 +7,8 @@ import pytest
 from broker.releases import dialects
 from broker.releases.dialects import DIALECTS, spelled
 from broker.releases.plan import Plan
+from broker.releases.tables import TablesPlan
+from tests.tables import care_record
 
 # Every path of the plan: an age, codes to blank, an order, consent, names and marks that hold signs of quotation.
 RECIPE = {
@@ -48,9 +50,22 @@ def test_every_word_of_one_engine_exists_for_the_other():
         assert parts["spark"] <= parts["duckdb"], word
 
 
-@pytest.mark.parametrize("recipe", [RECIPE, {**RECIPE, "personal": False}], ids=["personal", "plain"])
-def test_no_text_for_spark_holds_what_only_duckdb_reads(recipe):
-    for text in texts("spark", recipe):
+def texts_over_tables(dialect: str, recipe: dict) -> list[str]:
+    whole = TablesPlan(recipe, paths={one["name"]: "/x" for one in recipe["tables"]}, dialect=dialect)
+    found = [one.sql for one in whole.statements() if not one.name.startswith("source_")]
+    found += [whole.tokens(), whole.doubled()]
+    for one in whole.released:
+        found += [one.output(), one.fates(), one.smallest_class(), one.scan()[1], *map(one.losses, one.quasi)]
+    return [spelled(text, dialect) for text in found]
+
+
+@pytest.mark.parametrize(
+    "found",
+    [texts("spark"), texts("spark", {**RECIPE, "personal": False}), texts_over_tables("spark", care_record())],
+    ids=["personal", "plain", "tables"],
+)
+def test_no_text_for_spark_holds_what_only_duckdb_reads(found):
+    for text in found:
         without_texts = re.sub(r"'(?:[^'\\]|\\.)*'|`(?:[^`]|``)*`", "''", text)
         for own in ('"', "::", "//", "getvariable", "ANTI JOIN", "VARCHAR", "UBIGINT", "TEMP TABLE", "["):
             assert own not in without_texts, text
