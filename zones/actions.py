@@ -1,6 +1,6 @@
 """The writes of zones and datasets. Each is a verb of the log; a refusal is recorded too."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
@@ -501,40 +501,148 @@ def _locked_dataset(dataset: Dataset) -> Dataset:
     return Dataset.objects.select_for_update(of=("self",)).select_related("zone__operator").get(pk=dataset.pk)
 
 
-@recorded("version.receive")
-def add_version(dataset: Dataset, *, by: User, sealed: Sealed, reading: Reading) -> DatasetVersion:
-    """Keep a sealed file as the next version and ask the worker to look at it, in one transaction."""
-    from zones.tasks import profile_version
-
+def _receiving(dataset: Dataset, by: User) -> Dataset:
+    """The dataset, locked, for somebody who may send it files. Raises NotAllowed, WrongState."""
     row = _locked_dataset(dataset)
-    describe(
-        obj=row,
-        zone=row.zone.reference,
-        org=row.zone.operator,
-        detail={"file": sealed.file_name, "sha256": sealed.sha256, "size": sealed.size, "reading": reading.as_json()},
-    )
+    describe(obj=row, zone=row.zone.reference, org=row.zone.operator)
     permissions.require(by, "add_version", row.zone)
     if row.is_open_elsewhere:
         raise WrongState(_("Ces données sont ouvertes ailleurs : elles y restent, rien ne s'envoie ici."))
     if row.status == Dataset.Status.WITHDRAWN:
         raise WrongState(_("Ce jeu est retiré : il ne reçoit plus de version."))
-    reading = named(reading, sealed.file_name)
-    twin = row.versions.filter(sha256=sealed.sha256).exclude(status=DatasetVersion.Status.REFUSED).first()
+    return row
+
+
+@recorded("version.receive")
+def add_version(dataset: Dataset, *, by: User, sealed: Sealed, reading: Reading) -> DatasetVersion:
+    """Keep a sealed file as the next version and ask the worker to look at it, in one transaction."""
+    row = _receiving(dataset, by)
+    describe(
+        detail={"file": sealed.file_name, "sha256": sealed.sha256, "size": sealed.size, "reading": reading.as_json()}
+    )
+    if gathering(row) is not None:
+        raise WrongState(_("Une version est en préparation : ajoutez-y ce fichier, ou abandonnez-la d'abord."))
+    _check_twin(row, sealed.sha256)
+    version = _draft(row, by=by)
+    _put(version, _table_for(row, sealed), sealed, reading)
+    return _receive(version)
+
+
+def _check_twin(dataset: Dataset, sha256: str) -> None:
+    twin = dataset.versions.filter(sha256=sha256).exclude(status=DatasetVersion.Status.REFUSED).first()
     if twin is not None:
         raise BadInput(
             _("Ce fichier est déjà la version %(number)s de ce jeu, à l'octet près. Pour le lire autrement, ouvrez la "
               "page de cette version.") % {"number": twin.number}
         )  # fmt: skip
-    table = row.tables.first() or Table.objects.create(dataset=row, name=tables.name_of(sealed.file_name), position=0)
-    version = _draft(row, by=by)
+
+
+def gathering(dataset: Dataset) -> DatasetVersion | None:
+    """The version of `dataset` that gathers its files."""
+    return dataset.versions.filter(status=DatasetVersion.Status.DRAFT).first()
+
+
+@recorded("version.gather")
+def gather_files(dataset: Dataset, *, by: User, files: Iterable[tuple[Sealed, Reading]]) -> DatasetVersion:
+    """Add sealed files to the version in preparation, a table each; begin it where there is none. Raises BadInput."""
+    row = _receiving(dataset, by)
+    files = list(files)
+    describe(detail={"files": [{"file": one.file_name, "sha256": one.sha256, "size": one.size} for one, _r in files]})
+    version = gathering(row) or _draft(row, by=by)
+    for sealed, reading in files:
+        table = _table_for(row, sealed, among_several=True)
+        if there := version.files.filter(table=table).first():
+            raise BadInput(
+                _("« %(new)s » est la table « %(table)s », que « %(there)s » remplit déjà. Retirez l'un des deux, ou "
+                  "renommez le fichier : son nom est celui de sa table.")
+                % {"new": sealed.file_name, "table": table.name, "there": there.file_name}
+            )  # fmt: skip
+        _put(version, table, sealed, reading)
+    describe(obj=version)
+    return version
+
+
+@recorded("version.take_back")
+def take_back_file(file: VersionFile, *, by: User) -> None:
+    """Remove a file from a version in preparation; its sealed bytes go too. Raises WrongState once it is received."""
+    row = _receiving(file.version.dataset, by)
+    kept = VersionFile.objects.select_related("version", "table").get(pk=file.pk)
+    describe(obj=kept.version, detail={"file": kept.file_name, "sha256": kept.sha256})
+    _check_gathers(kept.version)
+    _forget([kept])
+    _drop_unused_tables(row)
+
+
+@recorded("version.take_back")
+def drop_draft(version: DatasetVersion, *, by: User) -> None:
+    """Give up a version in preparation and all its files."""
+    row = _receiving(version.dataset, by)
+    kept = row.versions.select_for_update(of=("self",)).get(pk=version.pk)
+    files = list(kept.files.all())
+    describe(obj=kept, detail={"files": [file.file_name for file in files]})
+    _check_gathers(kept)
+    _forget(files)
+    kept.delete()
+    _drop_unused_tables(row)
+
+
+def _check_gathers(version: DatasetVersion) -> None:
+    if version.status != DatasetVersion.Status.DRAFT:
+        raise WrongState(_("Cette version est reçue : ses fichiers ne changent plus."))
+
+
+def _forget(files: list[VersionFile]) -> None:
+    """Sealed bytes that no other file names go once this transaction holds."""
+    from zones.sealing import remove_stored
+
+    for file in files:
+        file.delete()
+        if file.stored_as and not VersionFile.objects.filter(stored_as=file.stored_as).exists():
+            transaction.on_commit(lambda stored=file.stored_as: remove_stored(stored))
+
+
+def _drop_unused_tables(dataset: Dataset) -> None:
+    dataset.tables.filter(files=None, columns=None).delete()
+
+
+@recorded("version.receive")
+def receive_version(version: DatasetVersion, *, by: User) -> DatasetVersion:
+    """All the files are there: from here on they stay as they are, and the worker looks at them. Raises BadInput."""
+    row = _receiving(version.dataset, by)
+    kept = row.versions.select_for_update(of=("self",)).get(pk=version.pk)
+    _check_gathers(kept)
+    present = {file.table_id for file in kept.files.all()}
+    if not present:
+        raise BadInput(_("Aucun fichier : ajoutez au moins une table."))
+    confirmed = row.tables.filter(columns__confirmed_at__isnull=False).distinct()
+    if gone := [table.name for table in confirmed if table.pk not in present]:
+        raise BadInput(
+            _("Il manque une table que la version précédente avait : %(names)s. Ajoutez son fichier.")
+            % {"names": ", ".join(gone)}
+        )
+    files = kept.files.select_related("table")
+    _check_twin(row, tables.sha256_of((file.table.name, file.sha256) for file in files))
+    return _receive(kept)
+
+
+def _table_for(dataset: Dataset, sealed: Sealed, *, among_several: bool = False) -> Table:
+    """The table that a file is of: the only one there is, or that of its name."""
+    known = list(dataset.tables.all())
+    alone = len(known) == 1 and not known[0].files.filter(version__status=DatasetVersion.Status.DRAFT).exists()
+    if alone and not among_several:
+        return known[0]
+    name = sealed.resource or tables.name_of(sealed.file_name)
+    found = next((table for table in known if table.name.lower() == name.lower()), None)
+    after = max((table.position for table in known), default=-1) + 1
+    return found or Table.objects.create(dataset=dataset, name=name, position=after)
+
+
+def _put(version: DatasetVersion, table: Table, sealed: Sealed, reading: Reading) -> None:
+    reading = named(reading, sealed.file_name)
     VersionFile.objects.create(
         version=version, table=table, file_name=sealed.file_name, sha256=sealed.sha256, size=sealed.size,
         stored_as=sealed.stored_as, format=reading.format, reading=dated(reading).as_json(),
     )  # fmt: skip
-    _receive(version)
-    describe(obj=version)
-    profile_version.defer(version_id=version.pk)
-    return version
 
 
 def _draft(dataset: Dataset, *, by: User) -> DatasetVersion:
@@ -544,14 +652,19 @@ def _draft(dataset: Dataset, *, by: User) -> DatasetVersion:
     )
 
 
-def _receive(version: DatasetVersion) -> None:
-    """The draft has all its files: from here on they stay as they are."""
+def _receive(version: DatasetVersion) -> DatasetVersion:
+    """The draft has all its files: from here on they stay as they are, and are looked at."""
+    from zones.tasks import profile_version
+
     files = list(version.files.select_related("table"))
     version.sha256 = tables.sha256_of((file.table.name, file.sha256) for file in files)
     version.size = sum(file.size for file in files)
     version.status, version.progress = DatasetVersion.Status.RECEIVED, {"step": "received", "percent": 0}
     version.received_at = clock.now()
     version.save(update_fields=["sha256", "size", "status", "progress", "received_at"])
+    describe(obj=version)
+    profile_version.defer(version_id=version.pk)
+    return version
 
 
 @recorded("data.profile")
@@ -567,37 +680,41 @@ def begin_profile(version: DatasetVersion, *, by=WORKER) -> DatasetVersion:
 
 
 @recorded("version.reread")
-def reread_version(version: DatasetVersion, *, by: User, reading: Reading) -> DatasetVersion:
-    """The same sealed bytes, read otherwise: a new version, so that what was made of the former one stays true."""
-    from zones.tasks import profile_version
+def reread_version(version: DatasetVersion, *, by: User, reading: Reading | Mapping[str, Reading]) -> DatasetVersion:
+    """The same sealed bytes, read otherwise: a new version, so that what was made of the former one stays true.
 
-    row = _locked_dataset(version.dataset)
-    describe(
-        obj=row,
-        zone=row.zone.reference,
-        org=row.zone.operator,
-        detail={"of": version.number, "sha256": version.sha256, "reading": reading.asked},
-    )
-    permissions.require(by, "add_version", row.zone)
-    if row.status == Dataset.Status.WITHDRAWN:
-        raise WrongState(_("Ce jeu est retiré : il ne reçoit plus de version."))
-    file = version.only_file
-    reading = named(reading, file.file_name)
-    live = row.versions.filter(files__stored_as=file.stored_as).exclude(status=DatasetVersion.Status.REFUSED)
-    if twin := next((v for v in live if Reading.of(v.reading).asked == reading.asked), None):
-        raise BadInput(
-            _("Ces octets sont déjà lus ainsi : c'est la version %(number)s de ce jeu.") % {"number": twin.number}
-        )
+    `reading` is that of the only file, or those of some tables by their names; the other files are read as before.
+    """
+    row = _receiving(version.dataset, by)
+    files = list(version.files.select_related("table"))
+    told: dict[str, Any]
+    if isinstance(reading, Reading):
+        reading = named(reading, version.only_file.file_name)
+        told, reading = reading.asked, {version.only_file.table.name: reading}
+    else:
+        told = {name: chosen.asked for name, chosen in reading.items()}
+    wanted = {
+        file.table.name: named(reading.get(file.table.name, Reading.of(file.reading)), file.file_name) for file in files
+    }
+    describe(detail={"of": version.number, "sha256": version.sha256, "reading": told})
+    if gathering(row) is not None:
+        raise WrongState(_("Une version est en préparation : faites-la examiner ou abandonnez-la d'abord."))
+    live = row.versions.filter(sha256=version.sha256).exclude(status=DatasetVersion.Status.REFUSED)
+    asked = {name: chosen.asked for name, chosen in wanted.items()}
+    for twin in live.prefetch_related("files__table"):
+        if asked == {file.table.name: Reading.of(file.reading).asked for file in twin.files.all()}:
+            raise BadInput(
+                _("Ces octets sont déjà lus ainsi : c'est la version %(number)s de ce jeu.") % {"number": twin.number}
+            )
     made = _draft(row, by=by)
-    VersionFile.objects.create(
-        version=made, table=file.table, file_name=file.file_name, sha256=file.sha256, size=file.size,
-        stored_as=file.stored_as, format=reading.format, place=file.place, place_ref=file.place_ref,
-        reading=dated(replace(reading, blank_lines=None, columns=(), types=(), mended={})).as_json(),
-    )  # fmt: skip
-    _receive(made)
-    describe(obj=made)
-    profile_version.defer(version_id=made.pk)
-    return made
+    for file in files:
+        again = replace(wanted[file.table.name], blank_lines=None, columns=(), types=(), mended={})
+        VersionFile.objects.create(
+            version=made, table=file.table, file_name=file.file_name, sha256=file.sha256, size=file.size,
+            stored_as=file.stored_as, format=again.format, place=file.place, place_ref=file.place_ref,
+            reading=dated(again).as_json(),
+        )  # fmt: skip
+    return _receive(made)
 
 
 def dated(reading: Reading) -> Reading:
@@ -617,11 +734,19 @@ def refuse_upload(dataset: Dataset, *, by: User, file_name: str, problem: str) -
 
 
 @recorded("version.refuse")
-def refuse_version(version: DatasetVersion, *, by=WORKER, problem: str, proposed: dict[str, Any] | None = None) -> None:
+def refuse_version(
+    version: DatasetVersion,
+    *,
+    by=WORKER,
+    problem: str,
+    proposed: dict[str, Any] | None = None,
+    file: VersionFile | None = None,
+) -> None:
+    """`proposed` are options that would mend the file at fault, where one is."""
     row = DatasetVersion.objects.select_for_update(of=("self",)).select_related("dataset__zone").get(pk=version.pk)
     describe(obj=row, zone=row.dataset.zone.reference, detail={"problem": problem})
-    if proposed:
-        row.files.update(proposed=proposed)
+    if proposed and file is not None:
+        row.files.filter(pk=file.pk).update(proposed=proposed)
     row.status, row.problem = DatasetVersion.Status.REFUSED, problem
     row.save(update_fields=["status", "problem"])
 
@@ -638,12 +763,23 @@ class SeenColumn:
     sensitive_class: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class SeenTable:
+    """What the profile saw of one file. `reading` holds what it counted, `proposed` what would mend it."""
+
+    file: VersionFile
+    rows: int
+    reading: dict[str, Any]
+    proposed: dict[str, Any]
+    columns: list[SeenColumn]
+
+
 def column_difference(dataset: Dataset, names: list[str]) -> str:
     """What keeps a file with these columns from being a version of `dataset`; "" when nothing does.
 
     As long as no role is confirmed the columns are those of the last file.
     """
-    known = list(dataset.columns.values_list("name", "confirmed_at"))
+    known = list(dataset.columns.values_list("path", "confirmed_at"))
     if not any(confirmed for _name, confirmed in known):
         return ""
     gone = [name for name, _c in known if name not in names]
@@ -660,34 +796,45 @@ def column_difference(dataset: Dataset, names: list[str]) -> str:
 
 
 @recorded("version.profile")
-def keep_profile(
-    version: DatasetVersion,
-    *,
-    by=WORKER,
-    rows: int,
-    reading: dict,
-    columns: list[SeenColumn],
-    proposed: dict[str, Any] | None = None,
-) -> None:
-    """Keep what the worker saw. Confirmed roles stay; suggestions are those of the last profile."""
+def keep_profile(version: DatasetVersion, *, by=WORKER, seen: Sequence[SeenTable]) -> None:
+    """Keep what the worker saw of each table. Confirmed roles stay; suggestions are those of the last profile."""
     row = DatasetVersion.objects.select_for_update(of=("self",)).select_related("dataset__zone").get(pk=version.pk)
     dataset = _locked_dataset(row.dataset)
-    told = {"columns": [c.name for c in columns], "mended": reading.get("mended", {})}
+    several, rows = len(seen) > 1, sum(one.rows for one in seen)
+    paths = {
+        (one.file.table_id, column.name): tables.path_of(one.file.table.name, column.name, several=several)
+        for one in seen
+        for column in one.columns
+    }
+    mended = {one.file.table.name: one.reading.get("mended", {}) for one in seen}
+    told: dict[str, Any] = {
+        "columns": list(paths.values()),
+        "mended": mended if several else next(iter(mended.values())),
+    }
+    if several:
+        told["tables"] = {one.file.table.name: one.rows for one in seen}
     describe(obj=row, zone=dataset.zone.reference, n=rows, detail=told)
-    if problem := column_difference(dataset, [c.name for c in columns]):
+    if problem := column_difference(dataset, list(paths.values())):
         raise BadInput(problem)
-    file = row.files.select_related("table").get()
-    known = {column.name: column for column in dataset.columns.all()}
-    dataset.columns.exclude(name__in=[c.name for c in columns]).delete()
-    for position, seen in enumerate(columns):
-        column = known.get(seen.name) or Column(dataset=dataset, table=file.table, name=seen.name, path=seen.name)
-        column.position, column.type, column.profile = position, seen.type, seen.profile
-        column.suggested_role, column.suggested_because = seen.role, seen.because[:200]
-        if column.confirmed_at is None:
-            column.sensitive_class = seen.sensitive_class
-        column.save()
-    file.rows, file.reading, file.proposed = rows, reading, proposed or {}
-    file.save(update_fields=["rows", "reading", "proposed"])
+    known = {(column.table_id, column.name): column for column in dataset.columns.all()}
+    Column.objects.filter(pk__in=[column.pk for place, column in known.items() if place not in paths]).delete()
+    for one in seen:
+        for position, found in enumerate(one.columns):
+            place = (one.file.table_id, found.name)
+            column = known.get(place) or Column(dataset=dataset, table=one.file.table, name=found.name)
+            column.path, column.position, column.type, column.profile = (
+                paths[place],
+                position,
+                found.type,
+                found.profile,
+            )
+            column.suggested_role, column.suggested_because = found.role, found.because[:200]
+            if column.confirmed_at is None:
+                column.sensitive_class = found.sensitive_class
+            column.save()
+        one.file.rows, one.file.reading, one.file.proposed = one.rows, one.reading, one.proposed
+        one.file.save(update_fields=["rows", "reading", "proposed"])
+    _drop_unused_tables(dataset)
     row.status, row.rows = DatasetVersion.Status.PROFILED, rows
     row.profiled_at, row.progress = clock.now(), {"step": "done", "percent": 100}
     row.save(update_fields=["status", "rows", "profiled_at", "progress"])
@@ -695,53 +842,93 @@ def keep_profile(
 
 @dataclass(frozen=True, slots=True)
 class ChosenRole:
+    """`references` is the path of the key, in another table, whose values the column holds; "" for none."""
+
     role: str
     sensitive_class: str = ""
     description: str = ""
+    references: str = ""
+
+
+KEY_ROLES = frozenset({ColumnRole.SUBJECT_KEY, ColumnRole.RECORD_KEY})
 
 
 @recorded("column.role")
 def set_column_roles(dataset: Dataset, *, by: User, roles: Mapping[str, ChosenRole]) -> None:
-    """Confirm the roles of the named columns. Once published, a change ends what runs under the former roles."""
+    """Confirm the roles and keys of the columns, by path. Once published, a change ends what runs under the former."""
     row = _locked_dataset(dataset)
     describe(obj=row, zone=row.zone.reference, org=row.zone.operator)
     permissions.require(by, "set_roles", row.zone)
-    columns = {column.name: column for column in row.columns.select_for_update()}
-    if unknown := [name for name in roles if name not in columns]:
+    columns = {column.path: column for column in row.columns.select_for_update(of=("self",)).select_related("table")}
+    if unknown := [path for path in roles if path not in columns]:
         raise BadInput(_("Colonne inconnue : %(names)s.") % {"names": ", ".join(unknown[:10])})
     changed = {}
-    for name, chosen in roles.items():
-        column = columns[name]
+    for path, chosen in roles.items():
+        column = columns[path]
         if chosen.role not in ColumnRole.values:
-            raise BadInput(_("« %(name)s » : choisissez un rôle.") % {"name": name})
+            raise BadInput(_("« %(name)s » : choisissez un rôle.") % {"name": path})
         klass = chosen.sensitive_class if chosen.role == ColumnRole.SENSITIVE else ""
         if chosen.role == ColumnRole.SENSITIVE and klass not in SensitiveClass.values:
-            raise BadInput(_("« %(name)s » : dites de quelle sensibilité il s'agit.") % {"name": name})
-        if (column.role, column.sensitive_class) != (chosen.role, klass) or column.confirmed_at is None:
-            changed[name] = chosen.role + (f"/{klass}" if klass else "")
-            column.role, column.sensitive_class = chosen.role, klass
+            raise BadInput(_("« %(name)s » : dites de quelle sensibilité il s'agit.") % {"name": path})
+        key = columns.get(chosen.references)
+        if chosen.references and key is None:
+            raise BadInput(_("Colonne inconnue : %(names)s.") % {"names": chosen.references})
+        key_pk = key.pk if key else None
+        now = (column.role, column.sensitive_class, column.references_id)
+        if now != (chosen.role, klass, key_pk) or column.confirmed_at is None:
+            changed[path] = chosen.role + (f"/{klass}" if klass else "") + (f" -> {key.path}" if key else "")
+            column.role, column.sensitive_class, column.references_id = chosen.role, klass, key_pk
             column.confirmed_by, column.confirmed_at = by, clock.now()
         column.description = chosen.description
-    keys = [name for name, column in columns.items() if column.role == ColumnRole.SUBJECT_KEY]
-    if len(keys) > 1:
-        raise BadInput(
-            _("Une seule colonne désigne la personne ; vous en avez %(count)s : %(names)s. Gardez celle qui revient à "
-              "chaque ligne d'une même personne.") % {"count": len(keys), "names": ", ".join(keys)}
-        )  # fmt: skip
-    fields = ["role", "sensitive_class", "confirmed_by", "confirmed_at", "description"]
-    Column.objects.bulk_update([columns[name] for name in roles], fields)
+    if problem := key_problem(list(columns.values())):
+        raise BadInput(problem)
+    fields = ["role", "sensitive_class", "references", "confirmed_by", "confirmed_at", "description"]
+    Column.objects.bulk_update([columns[path] for path in roles], fields)
     if changed and row.status == Dataset.Status.PUBLISHED:
         raise_epoch(("dataset", str(row.pk)))
     describe(detail={"roles": changed})
 
 
+def key_problem(columns: Iterable[Column]) -> str:
+    """What is wrong with the keys of these columns, which are all those of a dataset; "" when nothing is."""
+    by_pk = {column.pk: column for column in columns}
+    subjects: dict[str, list[str]] = {}
+    for column in by_pk.values():
+        if column.role == ColumnRole.SUBJECT_KEY:
+            subjects.setdefault(column.table.name, []).append(column.path)
+    for paths in subjects.values():
+        if len(paths) > 1:
+            told = {"count": len(paths), "names": ", ".join(paths)}
+            return _("Une seule colonne désigne la personne ; vous en avez %(count)s : %(names)s. Gardez celle qui "
+                     "revient à chaque ligne d'une même personne.") % told  # fmt: skip
+    for column in by_pk.values():
+        if column.references_id is None:
+            continue
+        key = by_pk[column.references_id]
+        names = {"name": column.path, "key": key.path}
+        if key.table_id == column.table_id:
+            return _("« %(name)s » renvoie à sa propre table : une clé mène à une autre table.") % names
+        if column.role not in KEY_ROLES or column.role != key.role:
+            return (
+                _("« %(name)s » renvoie à « %(key)s » : donnez le même rôle aux deux, clé du sujet ou clé de lien.")
+                % names
+            )
+        met = {column.pk}
+        while key.references_id is not None:
+            if key.pk in met:
+                return _("« %(name)s » et « %(key)s » renvoient l'une à l'autre : gardez un seul sens.") % names
+            met.add(key.pk)
+            key = by_pk[key.references_id]
+    return ""
+
+
 def publication_obstacles(dataset: Dataset) -> list[str]:
     """What is missing before `dataset` may be published; empty means nothing."""
     obstacles = []
-    columns = list(dataset.columns.values_list("role", flat=True))
+    columns = list(dataset.columns.select_related("table"))
     if not dataset.versions.filter(status=DatasetVersion.Status.PROFILED).exists():
         obstacles.append(_("Aucun fichier examiné : envoyez un fichier et attendez la fin de son examen."))
-    if missing := sum(role == "" for role in columns):
+    if missing := sum(column.role == "" for column in columns):
         obstacles.append(
             ngettext(
                 "%(count)s colonne n'a pas de rôle confirmé : confirmez-la.",
@@ -750,8 +937,8 @@ def publication_obstacles(dataset: Dataset) -> list[str]:
             )
             % {"count": missing}
         )
-    if dataset.is_personal and columns.count(ColumnRole.SUBJECT_KEY) > 1:
-        obstacles.append(_("Plusieurs colonnes désignent la personne : gardez-en une seule."))
+    if problem := key_problem(columns):
+        obstacles.append(problem)
     if dataset.zone.status not in (S.OPEN, S.SUSPENDED):
         obstacles.append(_("La zone n'est pas ouverte : ouvrez-la d'abord, à deux personnes."))
     return obstacles
@@ -773,6 +960,7 @@ def publish_dataset(dataset: Dataset, *, by: User) -> Dataset:
 
 
 @transaction.atomic
-def note_progress(version: DatasetVersion, *, step: str, percent: int) -> None:
-    """How far the worker is, for the page that waits. Not an event."""
-    DatasetVersion.objects.filter(pk=version.pk).update(progress={"step": step, "percent": percent})
+def note_progress(version: DatasetVersion, *, step: str, percent: int, table: str = "") -> None:
+    """How far the worker is, and in which table, for the page that waits. Not an event."""
+    told = {"step": step, "percent": percent, **({"table": table} if table else {})}
+    DatasetVersion.objects.filter(pk=version.pk).update(progress=told)

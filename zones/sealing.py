@@ -65,9 +65,15 @@ class Sealed:
     stored_as: str
     sha256: str
     size: int
+    resource: str = ""  # the FHIR type that its first line names
 
     def remove(self) -> None:
-        (settings.SOURCES / self.stored_as).unlink(missing_ok=True)
+        remove_stored(self.stored_as)
+
+
+def remove_stored(stored_as: str) -> None:
+    """Sealed bytes that nothing names any more."""
+    (settings.SOURCES / stored_as).unlink(missing_ok=True)
 
 
 class Seal:

@@ -5,6 +5,7 @@ import logging
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
@@ -14,8 +15,8 @@ from procrastinate.contrib.django import app
 
 from broker import clock
 from broker.errors import BadInput
-from zones import actions, parquet, rules, sealing, suggestion
-from zones.models import DatasetVersion, Zone
+from zones import actions, parquet, rules, sealing, suggestion, tables
+from zones.models import DatasetVersion, VersionFile, Zone
 from zones.reading import Reading, Unreadable
 from zones.sources import clear_copy, clear_scratch, guess_encoding, relation
 
@@ -45,19 +46,18 @@ def profile_version(version_id: int) -> None:
     clear_scratch()  # builds run one at a time: what lies there was left by a worker that was killed
     sealing.remove_stale()
     version = actions.begin_profile(version, by=actions.WORKER)
+    files = list(version.files.select_related("table", "version__dataset"))
+    at: list[VersionFile] = []  # the file that is being read
     try:
-        found = _profiled(version)
-        columns = [_column(seen, version, rows=found["rows"]) for seen in found["columns"]]
-        actions.keep_profile(
-            version,
-            by=actions.WORKER,
-            rows=found["rows"],
-            reading=version.reading,
-            proposed={**version.proposed, **_dates_to_mend(found, Reading.of(version.reading))},
-            columns=columns,
-        )
+        actions.keep_profile(version, by=actions.WORKER, seen=_profiled(version, files, at))
     except BadInput as problem:
-        actions.refuse_version(version, by=actions.WORKER, problem=str(problem), proposed=_mend_of(problem, version))
+        told = str(problem)
+        if at and len(files) > 1:
+            told = _("Table « %(table)s » (%(file)s). %(problem)s") % {
+                "table": at[0].table.name, "file": at[0].file_name, "problem": told
+            }  # fmt: skip
+        proposed = _mend_of(problem, at[0]) if at else {}
+        actions.refuse_version(version, by=actions.WORKER, problem=told, proposed=proposed, file=at[0] if at else None)
     except ProfileDied:
         log.exception("the profile of version %s died", version.pk)
         told = _("L'examen ne s'est pas achevé : le fichier demande plus de mémoire ou de disque que l'ouvrier n'en "
@@ -65,11 +65,11 @@ def profile_version(version_id: int) -> None:
         actions.refuse_version(version, by=actions.WORKER, problem=told)
 
 
-def _mend_of(problem: BadInput, version: DatasetVersion) -> dict[str, Any]:
+def _mend_of(problem: BadInput, file: VersionFile) -> dict[str, Any]:
     """The options under which the same bytes could be read."""
     proposed = dict(problem.proposed) if isinstance(problem, Unreadable) else {}
     if "encoding" in proposed:
-        proposed["encoding"] = guess_encoding(version, covered_by="data.profile")
+        proposed["encoding"] = guess_encoding(file, covered_by="data.profile")
     return {name: value for name, value in proposed.items() if value}
 
 
@@ -89,26 +89,87 @@ def _dates_to_mend(found: dict[str, Any], reading: Reading) -> dict[str, Any]:
     return {name: value for name, value in (("century", century), ("dates", dates), ("absent", absent)) if value}
 
 
-def _profiled(version: DatasetVersion) -> dict[str, Any]:
-    """What the engine saw; `version` gets its rows, what its reading counted and the mends proposed."""
-    actions.note_progress(version, step="open", percent=5)
-    with clear_copy(version, checked=True, covered_by="data.profile") as path:
-        order = {
-            "relation": relation(path, version.reading),
-            "scratch": str(path.parent),
-            "memory": MEMORY,
-            "decimal": version.reading.get("decimal", "."),
-            "personal": version.dataset.is_personal,
-            "kinds": {name: parquet.kind_of(declared) for name, declared in version.reading.get("types", [])},
-        }
-        return run_apart(order, tell=lambda step: actions.note_progress(version, **step))
+def _profiled(version: DatasetVersion, files: list[VersionFile], at: list[VersionFile]) -> list[actions.SeenTable]:
+    """What the engine saw of each table, then of the keys between them. `at` holds the file that is being read."""
+    found: dict[str, dict[str, Any]] = {}
+    with ExitStack() as copies:
+        relations = {}
+        for number, file in enumerate(files):
+            at[:] = [file]
+            tell = _steps(version, file, number, len(files))
+            tell({"step": "open", "percent": 5})
+            path = copies.enter_context(clear_copy(file, checked=True, covered_by="data.profile"))
+            relations[file.table.name] = relation(path, file.reading)
+            order = {
+                "relation": relations[file.table.name],
+                "scratch": str(path.parent),
+                "memory": MEMORY,
+                "decimal": file.reading.get("decimal", "."),
+                "personal": version.dataset.is_personal,
+                "kinds": {name: parquet.kind_of(declared) for name, declared in file.reading.get("types", [])},
+            }
+            found[file.table.name] = run_apart(order, tell=tell)
+        at.clear()
+        links = _links(version, found, relations, str(path.parent)) if len(files) > 1 else {}
+    personal = version.dataset.is_personal
+    keys = tables.suggested(_columns_of(found), links, personal=personal) if len(files) > 1 else {}
+    seen = []
+    for file in files:
+        told = found[file.table.name]
+        columns = [_column(one, file, rows=told["rows"], links=links, keys=keys) for one in told["columns"]]
+        proposed = {**file.proposed, **_dates_to_mend(told, Reading.of(file.reading))}
+        seen.append(actions.SeenTable(file, told["rows"], file.reading, proposed, columns))
+    return seen
 
 
-def run_apart(order: dict[str, Any], tell=lambda step: None) -> dict[str, Any]:
-    """`zones.profile` in a process of its own, so that neither its memory nor its faults are the worker's."""
+def _steps(version: DatasetVersion, file: VersionFile, number: int, count: int):
+    """Says how far the examination is: of `count` tables, the one at `number`."""
+
+    def tell(step: dict[str, Any]) -> None:
+        percent = step["percent"] if count == 1 else round((number * 90 + step["percent"] * 0.9) / count)
+        actions.note_progress(version, step=step["step"], percent=percent, table=file.table.name if count > 1 else "")
+
+    return tell
+
+
+def _columns_of(found: dict[str, dict[str, Any]]) -> list[tables.Seen]:
+    return [
+        tables.Seen(name, one["name"], one["type"], told["rows"], one["missing"], one["distinct"], one["length"])
+        for name, told in found.items()
+        for one in told["columns"]
+    ]
+
+
+def _links(
+    version: DatasetVersion, found: dict[str, dict[str, Any]], relations: dict[str, str], scratch: str
+) -> dict[tuple[str, str], tables.Link]:
+    """The keys between the tables, by (table, column): measured on the values, never by the names alone."""
+    columns = _columns_of(found)
+    there = {(column.table, column.name) for column in columns}
+    declared = [
+        tables.Pair((column.table.name, column.name), (column.references.table.name, column.references.name))
+        for column in version.dataset.columns.exclude(references=None).select_related("table", "references__table")
+    ]
+    pairs = tables.pairs(columns, [pair for pair in declared if {pair.child, pair.key} <= there])
+    if not pairs:
+        return {}
+    actions.note_progress(version, step="links", percent=92)
+    order = {
+        "tables": relations,
+        "pairs": [[list(pair.child), list(pair.key)] for pair in pairs],
+        "scratch": scratch,
+        "memory": MEMORY,
+    }
+    counts = run_apart(order, module="zones.linking")["links"]
+    measured = [tables.Link(pair, **count) for pair, count in zip(pairs, counts, strict=True)]
+    return tables.links(columns, measured) | {link.pair.child: link for link in measured if link.pair in declared}
+
+
+def run_apart(order: dict[str, Any], tell=lambda step: None, *, module: str = "zones.profile") -> dict[str, Any]:
+    """`module` in a process of its own, so that neither its memory nor its faults are the worker's."""
     with tempfile.TemporaryFile("w+") as complaints:
         process = subprocess.Popen(
-            [sys.executable, "-m", "zones.profile"],
+            [sys.executable, "-m", module],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, text=True, cwd=settings.BASE_DIR,
             env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": order["scratch"]},
         )  # fmt: skip
@@ -120,7 +181,7 @@ def run_apart(order: dict[str, Any], tell=lambda step: None) -> dict[str, Any]:
             shown = -10
             for line in process.stdout:
                 told = json.loads(line)
-                if "rows" in told:
+                if "percent" not in told:
                     result = told
                 elif told["percent"] >= shown + 5:
                     shown = told["percent"]
@@ -136,17 +197,29 @@ def run_apart(order: dict[str, Any], tell=lambda step: None) -> dict[str, Any]:
     return result
 
 
-def _column(seen: dict[str, Any], version: DatasetVersion, *, rows: int) -> actions.SeenColumn:
-    personal = version.dataset.is_personal
-    resource = version.reading.get("mended", {}).get("fhir", {}).get("resource", "")
+def _column(
+    seen: dict[str, Any],
+    file: VersionFile,
+    *,
+    rows: int,
+    links: dict[tuple[str, str], tables.Link],
+    keys: dict[tuple[str, str], tuple[str, str]],
+) -> actions.SeenColumn:
+    personal = file.version.dataset.is_personal
+    resource = file.reading.get("mended", {}).get("fhir", {}).get("resource", "")
     if resource and personal:
         suggested = suggestion.suggest_fhir(seen, rows=rows, resource=resource)
     else:
         suggested = suggestion.suggest(seen, rows=rows, personal=personal)
+    place = (file.table.name, seen["name"])
+    if place in keys:
+        suggested = suggestion.Suggestion(*keys[place])
     profile = {key: value for key, value in seen.items() if key not in ("name", "type", "years_00", "shapes", "void")}
     if personal and suggested.role in HIDDEN:
         for shown in ("top", "shape", "histogram", "from", "to"):  # values of identifiers are nobody's to see
             profile.pop(shown, None)
+    if link := links.get(place):
+        profile["link"] = link.as_json()
     return actions.SeenColumn(
         name=seen["name"], type=seen["type"], profile=profile, role=suggested.role, because=suggested.because,
         sensitive_class=suggested.sensitive_class,

@@ -59,6 +59,8 @@ ACTS = frozenset(
         "dataset.withdraw",
         "dataset.link",
         "dataset.amend",
+        "version.gather",
+        "version.take_back",
         "version.receive",
         "version.profile",
         "version.refuse",

@@ -1,0 +1,286 @@
+"""Datasets of several tables: files gathered in a draft, examined together, keys measured and confirmed."""
+
+import json
+
+import pytest
+
+from broker.accounts import grants
+from broker.errors import BadInput, WrongState
+from broker.keys.store import KeyStore
+from tests import factories
+from zones import actions, sealing, sources, tables, tasks
+from zones.models import Dataset
+from zones.reading import Reading
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def folders(settings, tmp_path):
+    for name in ("SOURCES", "SCRATCH"):
+        setattr(settings, name, tmp_path / name.lower())
+    store = tmp_path / "keys"
+    store.mkdir(mode=0o700)
+    settings.KEY_STORE = str(store)
+    return tmp_path
+
+
+@pytest.fixture
+def steward():
+    zone = factories.zone()
+    KeyStore().create("source", f"zone:{zone.pk}")
+    person = factories.user(organisation=zone.operator)
+    grants.give(person, "zones.steward", zone, by=person)
+    grants.give(person, "zones.operate", zone, by=person)
+    person.zone = zone
+    return person
+
+
+@pytest.fixture
+def dataset(steward) -> Dataset:
+    return actions.create_dataset(
+        steward.zone, by=steward, title="Dossiers", summary="s", domains=["clinical"], is_personal=True
+    )
+
+
+def sealed(dataset, name: str, content: bytes) -> sealing.Sealed:
+    seal = sealing.Seal(dataset.zone, sealing.recipient_of(dataset.zone))
+    seal.write(content)
+    return seal.finish(name)
+
+
+def registered(dataset, steward, files: dict[str, bytes], reading=None):
+    """A version of these files, gathered, received and examined as the pages and the worker do."""
+    reading = reading or Reading()
+    gathered = [(sealed(dataset, name, content), reading) for name, content in files.items()]
+    version = actions.gather_files(dataset, by=steward, files=gathered)
+    version = actions.receive_version(version, by=steward)
+    tasks.profile_version(version.pk)
+    version.refresh_from_db()
+    return version
+
+
+def keys_of(dataset) -> dict[str, str]:
+    """The key that each column holds as the examination measured it, by path."""
+    return {
+        column.path: ".".join(column.profile["link"]["of"])
+        for column in dataset.columns.select_related("table")
+        if "link" in column.profile
+    }
+
+
+def accept(dataset, steward, **roles):
+    """Confirm what was suggested, keys included, with `roles` for the columns that nothing speaks for."""
+    chosen = {}
+    for column in dataset.columns.all():
+        link = column.profile.get("link")
+        role = roles.get(column.path) or column.suggested_role or "direct_identifier"
+        key = ".".join(link["of"]) if link and role in ("subject_key", "record_key") else ""
+        chosen[column.path] = actions.ChosenRole(role, column.sensitive_class, "", key)
+    actions.set_column_roles(dataset, by=steward, roles=chosen)
+
+
+PATIENTS = b"Id,BIRTHDATE,GENDER\n" + b"".join(b"p-%016d,19%02d-01-02,M\n" % (n, n) for n in range(40))
+STAYS = b"Id,PATIENT,COST\n" + b"".join(b"s-%016d,p-%016d,%d\n" % (n, n % 30, n) for n in range(90))
+EVENTS = b"STAY,CODE\n" + b"".join(b"s-%016d,c%d\n" % (n % 50, n % 3) for n in range(200)) + b",c9\n" + b"lost,c9\n"
+THREE = {"patients.csv": PATIENTS, "stays.csv": STAYS, "events.csv": EVENTS}
+
+
+def test_files_gathered_are_examined_together(dataset, steward):
+    version = registered(dataset, steward, THREE)
+
+    assert version.status == "profiled", version.problem
+    files = {file.table.name: file for file in version.files.select_related("table")}
+    assert {name: file.rows for name, file in files.items()} == {"patients": 40, "stays": 90, "events": 202}
+    assert version.rows == 332 and version.size == sum(map(len, THREE.values()))
+    assert version.sha256 == tables.sha256_of((name, files[name].sha256) for name in ("patients", "stays", "events"))
+    assert [c.path for c in dataset.columns.all()] == [
+        "patients.Id", "patients.BIRTHDATE", "patients.GENDER", "stays.Id", "stays.PATIENT", "stays.COST",
+        "events.STAY", "events.CODE",
+    ]  # fmt: skip
+
+
+def test_keys_are_measured_and_orphans_counted(dataset, steward):
+    registered(dataset, steward, THREE)
+
+    found = {c.path: (c.suggested_role, c.profile.get("link")) for c in dataset.columns.all()}
+    assert found["patients.Id"] == ("subject_key", None)
+    assert found["stays.PATIENT"] == ("subject_key", {"of": ["patients", "Id"], "held": 90, "found": 90})
+    assert found["stays.Id"] == ("record_key", None)
+    assert found["events.STAY"] == ("record_key", {"of": ["stays", "Id"], "held": 201, "found": 200})
+    assert found["patients.BIRTHDATE"][0] == "birth"
+    shown = json.dumps([c.profile for c in dataset.columns.all()])
+    assert "p-0000" not in shown and "s-0000" not in shown and "19" + "39-01-02" not in shown
+
+
+def test_a_steward_confirms_keys_with_roles(dataset, steward):
+    registered(dataset, steward, THREE)
+
+    accept(dataset, steward)
+
+    held = {c.path: c.references.path for c in dataset.columns.exclude(references=None).select_related("references")}
+    assert held == {"stays.PATIENT": "patients.Id", "events.STAY": "stays.Id"}
+    actions.publish_dataset(dataset, by=steward)
+
+
+WRONG_KEYS = [
+    ({"stays.PATIENT": ("measure", "patients.Id")}, "même rôle"),
+    ({"stays.PATIENT": ("subject_key", "stays.Id")}, "propre table"),
+    ({"stays.PATIENT": ("subject_key", "stays.nowhere")}, "inconnue"),
+    ({"stays.COST": ("subject_key", "")}, "Une seule colonne"),
+    ({"stays.Id": ("record_key", "events.STAY")}, "un seul sens"),
+]
+
+
+def test_a_key_that_leads_nowhere_is_refused(dataset, steward):
+    registered(dataset, steward, THREE)
+    accept(dataset, steward)
+
+    for changes, said in WRONG_KEYS:
+        with pytest.raises(BadInput, match=said):
+            actions.set_column_roles(
+                dataset,
+                by=steward,
+                roles={path: actions.ChosenRole(role, references=key) for path, (role, key) in changes.items()},
+            )
+
+
+def test_two_files_of_one_table_are_told_apart(dataset, steward):
+    actions.gather_files(dataset, by=steward, files=[(sealed(dataset, "stays.csv", STAYS), Reading())])
+
+    with pytest.raises(BadInput, match=r"STAYS\.csv.*stays\.csv.*remplit déjà"):
+        actions.gather_files(dataset, by=steward, files=[(sealed(dataset, "STAYS.csv", EVENTS), Reading())])
+
+
+def test_a_file_is_taken_back_before_the_examination_and_its_bytes_go(
+    dataset, steward, settings, django_capture_on_commit_callbacks
+):
+    version = actions.gather_files(
+        dataset, by=steward, files=[(sealed(dataset, name, content), Reading()) for name, content in THREE.items()]
+    )
+    file = version.files.get(table__name="events")
+    path = settings.SOURCES / file.stored_as
+    assert path.exists()
+
+    with django_capture_on_commit_callbacks(execute=True):
+        actions.take_back_file(file, by=steward)
+
+    assert not path.exists()
+    assert [one.table.name for one in version.files.all()] == ["patients", "stays"]
+    assert not dataset.tables.filter(name="events").exists()
+
+
+def test_a_draft_is_given_up_with_all_its_files(dataset, steward, settings, django_capture_on_commit_callbacks):
+    version = actions.gather_files(dataset, by=steward, files=[(sealed(dataset, "stays.csv", STAYS), Reading())])
+
+    with django_capture_on_commit_callbacks(execute=True):
+        actions.drop_draft(version, by=steward)
+
+    assert not dataset.versions.exists() and not dataset.tables.exists()
+    assert not list(settings.SOURCES.rglob("*.age"))
+
+
+def test_what_is_received_is_not_taken_back(dataset, steward):
+    version = registered(dataset, steward, THREE)
+
+    with pytest.raises(WrongState):
+        actions.take_back_file(version.files.first(), by=steward)
+    with pytest.raises(WrongState):
+        actions.drop_draft(version, by=steward)
+    with pytest.raises(WrongState):
+        actions.receive_version(version, by=steward)
+
+
+def test_a_version_without_a_table_of_the_former_is_not_examined(dataset, steward):
+    registered(dataset, steward, THREE)
+    accept(dataset, steward)
+    later = actions.gather_files(dataset, by=steward, files=[(sealed(dataset, "stays.csv", STAYS), Reading())])
+
+    with pytest.raises(BadInput, match="events"):
+        actions.receive_version(later, by=steward)
+
+
+def test_a_broken_table_refuses_the_version_and_says_which(dataset, steward):
+    version = registered(dataset, steward, {**THREE, "events.csv": b"STAY,CODE\na,b\nc\n"})
+
+    assert version.status == "refused"
+    assert "events" in version.problem and "Ligne 3" in version.problem
+    assert not dataset.columns.exists()
+
+
+def test_one_table_is_read_otherwise_and_the_others_stay(dataset, steward):
+    version = registered(dataset, steward, {**THREE, "events.csv": EVENTS.replace(b",", b";")})
+
+    made = actions.reread_version(version, by=steward, reading={"events": Reading(delimiter=";")})
+    tasks.profile_version(made.pk)
+    made.refresh_from_db()
+
+    assert made.status == "profiled", made.problem
+    delimiters = {file.table.name: file.reading["delimiter"] for file in made.files.select_related("table")}
+    assert delimiters == {"patients": ",", "stays": ",", "events": ";"}
+    assert keys_of(dataset) == {"stays.PATIENT": "patients.Id", "events.STAY": "stays.Id"}
+    with pytest.raises(BadInput, match=f"version {version.number}"):
+        actions.reread_version(made, by=steward, reading={"events": Reading()})
+
+
+def test_clear_copies_of_an_examined_version_are_those_of_its_tables(dataset, steward):
+    version = registered(dataset, steward, THREE)
+
+    with sources.clear_copies(version) as paths:
+        found = {name: path.read_bytes() for name, path in paths.items()}
+
+    assert found == {"patients": PATIENTS, "stays": STAYS, "events": EVENTS}
+
+
+# Real files
+
+
+def files_of(folder, pattern="*.csv*") -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.glob(pattern))}
+
+
+def test_omop_is_one_dataset_of_twelve_tables_with_its_keys(dataset, steward, real_data):
+    version = registered(dataset, steward, files_of(real_data / "hospital" / "omop-synthea27nj"))
+
+    assert version.status == "profiled", version.problem
+    assert version.files.count() == 12
+    keys = keys_of(dataset)
+    events = ("CONDITION_OCCURRENCE", "DRUG_EXPOSURE", "MEASUREMENT", "OBSERVATION", "PROCEDURE_OCCURRENCE")
+    persons = {f"{table}.person_id" for table in (*events, "DEATH", "OBSERVATION_PERIOD", "VISIT_OCCURRENCE")}
+    assert {path for path, key in keys.items() if key == "PERSON.person_id"} == persons
+    visits = {path for path, key in keys.items() if key == "VISIT_OCCURRENCE.visit_occurrence_id"}
+    assert visits == {f"{table}.visit_occurrence_id" for table in events}
+    providers = {path for path, key in keys.items() if key == "PROVIDER.provider_id"}
+    assert providers == {f"{table}.provider_id" for table in (*events, "VISIT_OCCURRENCE")}
+    assert set(keys) == persons | visits | providers, "a code of CONCEPT is no key"
+    columns = {c.path: c for c in dataset.columns.all()}
+    drugs, conditions = (columns[f"{t}.visit_occurrence_id"] for t in ("DRUG_EXPOSURE", "CONDITION_OCCURRENCE"))
+    assert drugs.profile["missing"] == 4 and conditions.profile["missing"] == 1
+    assert columns["PERSON.person_id"].suggested_role == "subject_key"
+    assert columns["PERSON.year_of_birth"].suggested_role == columns["PERSON.birth_datetime"].suggested_role == "birth"
+    accept(dataset, steward)
+    actions.publish_dataset(dataset, by=steward)
+
+
+def test_synthea_is_one_dataset_of_fifteen_tables_with_its_keys(dataset, steward, real_data):
+    version = registered(dataset, steward, files_of(real_data / "hospital" / "synthea-csv-27"))
+
+    assert version.status == "profiled", version.problem
+    assert version.files.count() == 15
+    keys = keys_of(dataset)
+    events = (
+        "allergies", "careplans", "conditions", "devices", "imaging_studies", "immunizations", "medications",
+        "observations", "procedures", "supplies",
+    )  # fmt: skip
+    assert {p for p, key in keys.items() if key == "patients.Id"} == {f"{t}.PATIENT" for t in (*events, "encounters")}
+    assert {p for p, key in keys.items() if key == "encounters.Id"} == {f"{t}.ENCOUNTER" for t in events}
+    others = {p: key for p, key in keys.items() if key not in ("patients.Id", "encounters.Id")}
+    assert others == {
+        "encounters.ORGANIZATION": "organizations.Id", "encounters.PROVIDER": "providers.Id",
+        "encounters.PAYER": "payers.Id", "medications.PAYER": "payers.Id", "providers.ORGANIZATION": "organizations.Id",
+    }  # fmt: skip
+    columns = {c.path: c for c in dataset.columns.all()}
+    assert columns["observations.ENCOUNTER"].profile["missing"] == 75
+    assert columns["patients.Id"].suggested_role == "subject_key"
+    accept(dataset, steward)
+    actions.publish_dataset(dataset, by=steward)
