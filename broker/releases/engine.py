@@ -24,6 +24,8 @@ import shutil
 import sys
 import threading
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -31,7 +33,7 @@ import pyrage
 
 from broker.releases import packages
 from broker.releases.dialects import name_of, text_of
-from broker.releases.plan import Plan
+from broker.releases.plan import Plan, Statement
 from broker.releases.tables import TablePlan, TablesPlan, path_of
 
 BLOCK = 64  # bytes: block of SHA-256; the keys are exactly as long
@@ -134,22 +136,23 @@ class Build:
     """One build: runs the plan, watches its limits, writes the file, returns what was measured."""
 
     plan_class = Plan  # a test breaks one guard here, and nowhere else
+    dialect = "duckdb"
 
     def __init__(self, job: dict, say):
         self.job, self.recipe, self.say = job, job["recipe"], say
         self.scratch = Path(job["scratch"])
-        self.plan = self.plan_class(self.recipe, path=job["source"])
+        self.plan = self.plan_class(self.recipe, path=job["source"], dialect=self.dialect)
 
     def run(self) -> dict:
         check_header(self.job["source"], self.recipe)
-        with duckdb.connect() as self.engine:
+        with duckdb.connect() as self.local, self._connected() as self.engine:
             self._configure()
             self._load_tokens()
             self._load_lookups(self.plan.lookups())
             counts: dict[str, int] = {}
             for statement in self.plan.statements():
                 self.say({"step": statement.step, "percent": statement.percent})
-                self.engine.execute(statement.sql)
+                self._make(statement)
                 if statement.name == "source":
                     counts["rows_in"] = self._number("SELECT count(*) FROM source")
                     self._check_values()
@@ -157,19 +160,32 @@ class Build:
             self.say({"step": "writing", "percent": 80})
             return {**result, **self._write()}
 
+    @contextmanager
+    def _connected(self) -> Iterator:
+        """What runs the statements: here the connection that also reads and writes files, `local`."""
+        yield self.local
+
+    def _make(self, statement: Statement) -> None:
+        """Carry out a statement: the table of its name stands afterwards."""
+        self.engine.execute(statement.sql)
+
+    def _fill(self, name: str, sql: str, values: list | None = None) -> None:
+        """Make the table `name` of what `local` finds by `sql`: it comes with the job, not from the source."""
+        self.local.execute(f"CREATE TEMP TABLE {name_of(name)} AS {sql}", values)
+
     def _number(self, sql: str) -> int:
         return int(self.engine.execute(sql).fetchone()[0])
 
     def _configure(self):
         spill = self.scratch / "spill"
-        self.engine.execute(f"SET threads = {int(self.job.get('threads', 2))}")
-        self.engine.execute(f"SET memory_limit = '{int(self.job['memory_mib'])}MiB'")
-        self.engine.execute(f"SET temp_directory = {text_of(str(spill))}")
-        self.engine.execute("SET TimeZone = 'UTC'")
-        self.engine.execute("SET autoinstall_known_extensions = false")
+        self.local.execute(f"SET threads = {int(self.job.get('threads', 2))}")
+        self.local.execute(f"SET memory_limit = '{int(self.job['memory_mib'])}MiB'")
+        self.local.execute(f"SET temp_directory = {text_of(str(spill))}")
+        self.local.execute("SET TimeZone = 'UTC'")
+        self.local.execute("SET autoinstall_known_extensions = false")
         # Started from a string rather than a module, the engine believes that a person watches, and draws a bar among
         # the lines of JSON as soon as a statement takes two seconds.
-        self.engine.execute("SET enable_progress_bar = false")
+        self.local.execute("SET enable_progress_bar = false")
         if not self.recipe["personal"]:
             return
         for name in ("pseudonym", "token"):
@@ -184,8 +200,7 @@ class Build:
 
     def _load_tokens(self):
         for name in ("opposed", "consented"):
-            self.engine.execute(f"CREATE TEMP TABLE {name} (token VARCHAR)")
-            self.engine.execute(f"INSERT INTO {name} SELECT unnest(?)", [self.job.get(name, [])])
+            self._fill(name, "SELECT CAST(unnest(?) AS VARCHAR) AS token", [self.job.get(name, [])])
 
     def _load_lookups(self, wanted: dict[str, str]):
         """Public tables of reference, every column a text; each must be the one that the recipe names."""
@@ -193,9 +208,8 @@ class Build:
             path = Path(self.job["lookups"][name])
             if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
                 raise Unbuildable("lookup", name=name)
-            self.engine.execute(
-                f"CREATE TEMP TABLE {name_of(name)} AS SELECT * FROM read_csv({text_of(str(path))}, header = true, "
-                "all_varchar = true, delim = ',')"
+            self._fill(
+                name, f"SELECT * FROM read_csv({text_of(str(path))}, header = true, all_varchar = true, delim = ',')"
             )
 
     def _check_values(self):
@@ -302,14 +316,22 @@ class Build:
         marks = ", ".join(f"{name}: {text_of(value)}" for name, value in sorted(self.job.get("marks", {}).items()))
         return f"FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false, KV_METADATA {{{marks}}}"
 
+    def _copy(self, query: str, fifo: Path) -> None:
+        """Write the rows of `query`, in its order, into the pipe."""
+        self.local.execute(f"COPY ({query}) TO {text_of(str(fifo))} ({self._form()})")
+
+    def _described(self, query: str) -> list[tuple[str, str]]:
+        """The columns of `query` and their types, as the file holds them."""
+        return [(row[0], row[1]) for row in self.local.execute(f"DESCRIBE {query}").fetchall()]
+
     def _write(self) -> dict:
         fifo = self.scratch / "clear"
         os.mkfifo(fifo, 0o600)
         sealing = Sealing(fifo, Path(self.job["output"]), self.job["recipients"])
         sealing.start()
         try:
-            self.engine.execute(f"COPY ({self.plan.output()}) TO {text_of(str(fifo))} ({self._form()})")
-        except duckdb.Error:
+            self._copy(self.plan.output(), fifo)
+        except (duckdb.Error, OSError):
             # The reader may still wait for a first writer: give it an end of file, then say whose fault it was.
             os.close(os.open(fifo, os.O_RDWR | os.O_NONBLOCK))
             sealing.join(timeout=5)
@@ -333,18 +355,18 @@ class TablesBuild(Build):
     def __init__(self, job: dict, say):
         self.job, self.recipe, self.say = job, job["recipe"], say
         self.scratch = Path(job["scratch"])
-        self.whole = TablesPlan(self.recipe, paths=job["sources"], table_class=self.table_class)
+        self.whole = TablesPlan(self.recipe, paths=job["sources"], dialect=self.dialect, table_class=self.table_class)
 
     def run(self) -> dict:
         for one in self.whole.tables:
             check_header(self.job["sources"][one.table["name"]], one.table)
-        with duckdb.connect() as self.engine:
+        with duckdb.connect() as self.local, self._connected() as self.engine:
             self._configure()
             self._load_tokens()
             self._load_lookups(self.whole.lookups())
             for statement in self.whole.statements():
                 self.say({"step": statement.step, "percent": statement.percent})
-                self.engine.execute(statement.sql)
+                self._make(statement)
                 if statement.name.startswith("source_"):
                     self._check_types(self.whole.tables[int(statement.name.removeprefix("source_"))])
                 if statement.name == "known" and self.whole.has_cohort and (n := self._number(self.whole.doubled())):
@@ -513,18 +535,17 @@ class TablesBuild(Build):
         packing = Packing(fifo, archive, told["path"])
         packing.start()
         try:
-            self.engine.execute(f"COPY ({one.output()}) TO {text_of(str(fifo))} ({self._form()})")
-        except duckdb.Error:
+            self._copy(one.output(), fifo)
+        except (duckdb.Error, OSError):
             os.close(os.open(fifo, os.O_RDWR | os.O_NONBLOCK))
             packing.join(timeout=5)
             raise packing.error or sys.exception() from None
         packing.join()
         if packing.error:
             raise packing.error
-        described = self.engine.execute(f"DESCRIBE {one.output()}").fetchall()
         return {
             **told, "sha256": packing.sha256, "bytes": packing.size, "rows": rows,
-            "fields": [{"name": row[0], "type": row[1]} for row in described],
+            "fields": [{"name": name, "type": kind} for name, kind in self._described(one.output())],
             **self.whole.declared(one),
         }  # fmt: skip
 
@@ -604,7 +625,7 @@ class Match(Build):
     def run(self) -> dict:
         check_header(self.job["source"], self.recipe)
         wanted, subject = self.job["match"], name_of(self.plan.subject)
-        with duckdb.connect() as self.engine:
+        with duckdb.connect() as self.local, self._connected() as self.engine:
             self._configure()
             self.engine.execute(self.plan.source().sql)
             self.engine.execute("CREATE TEMP TABLE wanted (value VARCHAR)")

@@ -12,10 +12,10 @@ from broker.releases.engine import Build
 build = Build.__new__(Build)
 build.job, build.recipe = {"memory_mib": 64, "threads": 1}, {"personal": False}
 build.scratch = __import__("pathlib").Path("nowhere")
-with duckdb.connect() as build.engine:
-    before = build.engine.execute("SELECT current_setting('enable_progress_bar')").fetchone()[0]
+with duckdb.connect() as build.local:
+    before = build.local.execute("SELECT current_setting('enable_progress_bar')").fetchone()[0]
     build._configure()
-    print(before, build.engine.execute("SELECT current_setting('enable_progress_bar')").fetchone()[0])
+    print(before, build.local.execute("SELECT current_setting('enable_progress_bar')").fetchone()[0])
 """
 
 
