@@ -187,7 +187,7 @@ def _annex_1(offer) -> dict[str, Any]:
         + (" Seules y figurent les personnes qui ont consenti à cet usage." if dataset.consent_required else ""),
         "columns": [
             {
-                "name": line.column.name,
+                "name": line.column.path,
                 "justification": line.justification,
                 "treatment": _sentence(treatments.words(treatment_of(line))),
                 "sensitive": line.approves_sensitive,

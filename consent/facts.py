@@ -160,7 +160,7 @@ def prospective(
     version = dataset.versions.exclude(status="draft").select_related("dataset__service").order_by("-number").first()
     offer_columns = list(OfferColumn.objects.filter(offer=offer).select_related("column"))
     if columns is None:
-        columns = [c.column.name for c in offer_columns if c.treatment.get("kind") != "drop"]
+        columns = [c.column.path for c in offer_columns if c.treatment.get("kind") != "drop"]
     scopes = _scopes(
         zone=zone.pk, service=dataset.service_id, dataset=dataset.pk, offer=offer.pk, organisation=organisation.pk,
         environment=environment.pk if environment else None, user=by.pk,
@@ -445,7 +445,7 @@ def party_names(dataset: Dataset, zone: Zone, experimenter: Organisation) -> tup
 
 
 def _approved(offer_columns: list[OfferColumn]) -> tuple[gate.ApprovedColumn, ...]:
-    return tuple(gate.ApprovedColumn(c.column.name, c.justification, c.approves_sensitive) for c in offer_columns)
+    return tuple(gate.ApprovedColumn(c.column.path, c.justification, c.approves_sensitive) for c in offer_columns)
 
 
 def _dpo_is_favourable(offer_id: int) -> bool:
@@ -477,7 +477,7 @@ def _dataset(version: DatasetVersion) -> gate.DatasetFacts:
         is_personal=dataset.is_personal,
         domains=tuple(dataset.domains),
         domain_labels=tuple(str(Domain(domain).label) for domain in dataset.domains),
-        columns=tuple(gate.ColumnFacts(c.name, c.role, c.sensitive_class) for c in dataset.columns.all()),
+        columns=tuple(gate.ColumnFacts(c.path, c.role, c.sensitive_class) for c in dataset.columns.all()),
         service=_service(dataset.service),
         consent_required=dataset.consent_required,
     )

@@ -405,7 +405,7 @@ class ColumnForm(forms.Form):
             del self.fields["way"]
         if not self.is_sensitive:
             del self.fields["approves_sensitive"]
-        name = {"name": column.name}
+        name = {"name": column.path}
         for field_name, label in (
             ("include", _("remettre %(name)s")),
             ("justification", _("pourquoi %(name)s est nécessaire")),

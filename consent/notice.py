@@ -53,7 +53,7 @@ def fields(convention, columns) -> dict[str, str]:
         "holder": _named(dataset.holder) if dataset.holder_id != zone.operator_id else "",
         "what": dataset.title,
         "who_is_inside": _("les seules personnes qui ont consenti à cet usage") if dataset.consent_required else "",
-        "columns": ", ".join(c.column.description or c.column.name for c in columns),
+        "columns": ", ".join(c.column.description or c.column.path for c in columns),
         "purpose": purpose_label(convention.purpose_code),
         "basis": basis,
         "until": f"{convention.ends_on:%d/%m/%Y}",

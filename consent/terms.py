@@ -44,7 +44,7 @@ def of(offer: Offer, lines: list[OfferColumn] | None = None) -> dict[str, Any]:
         "ends_on": _iso(offer.ends_on),
         "columns": [
             {
-                "name": line.column.name,
+                "name": line.column.path,
                 "role": line.column.role,
                 "justification": line.justification,
                 "treatment": line.treatment,

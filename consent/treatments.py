@@ -5,6 +5,7 @@ A treatment is a small JSON object kept with the offer's column:
 
     {"kind": "drop"}                                    the column does not leave
     {"kind": "pseudonym"}                               HMAC-SHA-256 under the convention's key, 32 hex characters
+    {"kind": "rekey"}                                   the same of a key between tables, in a domain of its own
     {"kind": "keep"}                                    the values as read, missing marks made null
     {"kind": "band_age", "width": 5, "top": 90}         age bands in years, never finer than the source
     {"kind": "category"}                                categories of fewer than k subjects merged into "autre"
@@ -38,8 +39,8 @@ from django.utils.translation import gettext as _
 from consent import codes
 
 KINDS = (
-    "drop", "pseudonym", "keep", "band_age", "birth_band", "category", "department", "commune_group", "grid_1km",
-    "clip", "round", "shift_days", "shift_weeks", "minute", "hour", "day", "month",
+    "drop", "pseudonym", "rekey", "keep", "band_age", "birth_band", "category", "department", "commune_group",
+    "grid_1km", "clip", "round", "shift_days", "shift_weeks", "minute", "hour", "day", "month",
 )  # fmt: skip
 
 # What others could know of a person once it has left: the kinds and roles whose values make the classes of k.
@@ -137,8 +138,8 @@ def default_treatment(column, *, approved: bool = False) -> dict:
         return {"kind": "keep"}
     if role == "subject_key":
         return {"kind": "pseudonym"}
-    if role == "record_key":  # never as it is; what re-keys a link comes with tables
-        return {"kind": "drop"}
+    if role == "record_key":
+        return {"kind": "rekey"}
     if role == "sensitive" and not approved:
         return {"kind": "drop"}
     if is_age(column):
@@ -169,7 +170,7 @@ def choices(column, *, approved: bool = False, columns=()) -> list[dict]:
     default = default_treatment(column, approved=approved)
     kind = default["kind"]
     beside: list[dict] = []
-    if not column.dataset.is_personal or kind in ("pseudonym",):
+    if not column.dataset.is_personal or kind in ("pseudonym", "rekey"):
         pass
     elif kind in ("band_age", "birth_band"):
         beside = [{**default, "width": width} for width in (10, 20)]
@@ -270,6 +271,7 @@ def words(treatment: dict) -> str:
     said = {
         "drop": _("non remise"),
         "pseudonym": _("remplacée par un pseudonyme propre à la convention"),
+        "rekey": _("clé refaite pour la convention : les tables se joignent encore entre elles"),
         "keep": _("remise telle que lue"),
         "band_age": _("par tranches de %(width)s ans au moins, « %(top)s+ » au-delà")
         % {"width": treatment.get("width", 5), "top": treatment.get("top", 90)},

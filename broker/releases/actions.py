@@ -14,6 +14,7 @@ from broker.errors import BadInput, NotAllowed, WrongState
 from broker.keys.models import DataKey
 from broker.releases import deliveries, facts, manifest, permissions, recipe
 from broker.releases.models import Receipt, Release, TraceEntry
+from broker.releases.tables import is_single
 from consent import record
 from consent.models import Convention, GateDecision
 from zones.models import DatasetVersion
@@ -48,7 +49,7 @@ def request_release(convention: Convention, *, by, second_factor_at, address: st
     version = newest_version(convention)
     offer_columns = list(convention.offer.columns.select_related("column"))
     wanted = list(columns)
-    offered = {item.column.name for item in offer_columns}
+    offered = {item.column.path for item in offer_columns}
     asked = None
     if set(wanted) <= offered:  # else the gate alone answers, with every reason
         asked = recipe.compose(
@@ -165,6 +166,10 @@ def finish(release: Release, *, by=WORKER, result: dict, mark: str, tokens: byte
         built_at=row.built_at,
     )  # fmt: skip
     row.progress = {"step": "ready", "percent": 100, "losses": result["losses"], "merged": result["merged"]}
+    if "tables" in result:
+        row.progress["tables"] = [
+            {n: one[n] for n in ("name", "rows_in", "rows_out", "dropped")} for one in result["tables"]
+        ]
     row.save()
     _tell(row, sha256=row.sha256, receipts=[one["digest"] for one in made])
     if row.replaces_id:
@@ -196,7 +201,8 @@ def _write_trace(release: Release, tokens: bytes) -> None:
 
 def file_name(release: Release) -> str:
     output, dataset = release.recipe["output"], release.recipe["dataset"]
-    ending = output["format"] + (".age" if output["sealed"] else "")
+    form = output["format"] if is_single(release.recipe) else "zip"
+    ending = form + (".age" if output["sealed"] else "")
     return f"{dataset['slug']}-v{dataset['version']}-{release.recipe['convention']}-{str(release.pk)[:8]}.{ending}"
 
 

@@ -579,11 +579,21 @@ def member_path(table: str, form: str) -> str:
 def accompanying(job: dict, files: list[dict]) -> list[tuple[str, bytes]]:
     """The members after the tables: the licence, and the descriptions that other people's tools read."""
     members = []
-    if licence := job.get("marks", {}).get("terrain_licence"):
+    if licence := job.get("licence") or job.get("marks", {}).get("terrain_licence"):
         members.append(("LICENCE.txt", licence.encode()))
     if about := job.get("about"):
-        members.append(("datapackage.json", packages.as_bytes(packages.datapackage(about=about, files=files))))
-        members.append(("croissant.json", packages.as_bytes(packages.croissant(about=about, files=files))))
+        said = job.get("words", {})
+        shown = [
+            {
+                **one,
+                "fields": [
+                    field | {"words": said.get(one["table"], {}).get(field["name"], "")} for field in one["fields"]
+                ],
+            }
+            for one in files
+        ]
+        members.append(("datapackage.json", packages.as_bytes(packages.datapackage(about=about, files=shown))))
+        members.append(("croissant.json", packages.as_bytes(packages.croissant(about=about, files=shown))))
     return members
 
 

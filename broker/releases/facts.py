@@ -2,6 +2,7 @@
 
 from broker import clock
 from broker.releases.models import Release, TraceEntry, WithdrawalOrder
+from broker.releases.tables import columns_of
 from consent import consents, gate, oppositions
 
 
@@ -12,11 +13,11 @@ def reference(release: Release) -> str:
 
 def gated_columns(asked: dict, convention) -> tuple[str, ...]:
     """The source columns that leave in some form and that the offer justifies; a bare pseudonym is no column asked."""
-    offered = set(convention.offer.columns.values_list("column__name", flat=True))
+    offered = set(convention.offer.columns.values_list("column__path", flat=True))
     return tuple(
-        c["name"]
-        for c in asked["columns"]
-        if c["treatment"]["kind"] != "drop" and (c["name"] in offered or c["treatment"]["kind"] != "pseudonym")
+        path
+        for path, c in columns_of(asked).items()
+        if c["treatment"]["kind"] != "drop" and (path in offered or c["treatment"]["kind"] != "pseudonym")
     )
 
 

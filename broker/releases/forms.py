@@ -27,14 +27,14 @@ class ReleaseForm(forms.Form):
                 self.offered.append((item, treatments.words(treatment)))
         field = self.fields["columns"]
         # Any column of the dataset may be asked for: the gate says which are not justified, and records it.
-        others = convention.offer.dataset.columns.exclude(name__in=[item.column.name for item, _words in self.offered])
-        field.initial = [item.column.name for item, _words in self.offered]
-        field.choices = [(name, name) for name in (*field.initial, *others.values_list("name", flat=True))]
+        others = convention.offer.dataset.columns.exclude(path__in=[item.column.path for item, _words in self.offered])
+        field.initial = [item.column.path for item, _words in self.offered]
+        field.choices = [(name, name) for name in (*field.initial, *others.values_list("path", flat=True))]
 
     def rows(self):
         """For the table: the offer's column, its box, its treatment in words."""
         boxes = {str(box.data["value"]): box for box in self["columns"].subwidgets}
-        return [(item, boxes[item.column.name], words) for item, words in self.offered]
+        return [(item, boxes[item.column.path], words) for item, words in self.offered]
 
 
 class AttestationForm(forms.Form):

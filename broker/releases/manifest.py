@@ -11,6 +11,7 @@ import rfc8785
 from django.utils.translation import gettext as _
 
 from broker.releases import words
+from broker.releases.tables import blanked_of, columns_of, quasi_of, tables_of
 from zones.reading import Reading, mends_in_words
 
 LICENCE_VERSION = "2026.11.0"
@@ -42,7 +43,8 @@ def receipts(obligations: list[str], recipe: dict, result: dict, mark: str) -> l
     An obligation that no treatment answers has no receipt: the database then refuses the release (legal-gate 6.1).
     """
     dropped = result["dropped"]
-    treatments = {c["name"]: c["treatment"]["kind"] for c in recipe["columns"]}
+    treatments = {path: c["treatment"]["kind"] for path, c in columns_of(recipe).items()}
+    codes = blanked_of(recipe)
     blanked = result.get("blanked", {})
     merged, clipped = sum(result["merged"].values()), sum(result["clipped"].values())
     known = {
@@ -53,7 +55,7 @@ def receipts(obligations: list[str], recipe: dict, result: dict, mark: str) -> l
                 "clipped": result["clipped"],
                 "bounds": result["bounds"],
                 "identifiers_found": result["identifiers"],
-                "mended_at_reading": recipe["reading"].get("mended", {}),
+                "mended_at_reading": _mended(recipe),
             },
             not any(result["identifiers"].values()),
         ),
@@ -83,8 +85,8 @@ def receipts(obligations: list[str], recipe: dict, result: dict, mark: str) -> l
         ),
         "blank_reinforced_codes": (
             sum(blanked.values()),
-            {"cells": blanked, "classes": {one["column"]: one["classes"] for one in recipe.get("blanked", [])}},
-            set(blanked) == {one["column"] for one in recipe.get("blanked", [])},
+            {"cells": blanked, "classes": {one["column"]: one["classes"] for one in codes}},
+            set(blanked) == {one["column"] for one in codes},
         ),
         "mark_experimental": (
             1,
@@ -93,7 +95,7 @@ def receipts(obligations: list[str], recipe: dict, result: dict, mark: str) -> l
         ),
     }
     # Coded columns lose their reinforced cells whether or not the decision names it: G24 denies, it does not oblige.
-    owed = [*obligations, "blank_reinforced_codes"] if recipe.get("blanked") else obligations
+    owed = [*obligations, "blank_reinforced_codes"] if codes else obligations
     found = []
     for name in owed:
         if name not in known:
@@ -102,11 +104,19 @@ def receipts(obligations: list[str], recipe: dict, result: dict, mark: str) -> l
         what = words.receipt(name, figures, recipe)
         if name == "apply_profile":
             figures = {**figures, "clipped_cells": clipped}
+        if name in BY_TABLE and "tables" in result:
+            figures = {**figures, "tables": {one["name"]: one["dropped"] for one in result["tables"]}}
         digest = hashlib.sha256(rfc8785.dumps({"obligation": name, "count": count, **figures})).hexdigest()
         found.append(
             {"obligation": name, "what": what, "count": count, "digest": digest, "figures": figures, "is_done": is_done}
         )
     return found
+
+
+def _mended(recipe: dict) -> dict:
+    """What was mended as each file was read, by table where there are several."""
+    told = {one["name"]: one["reading"].get("mended", {}) for one in tables_of(recipe)}
+    return next(iter(told.values())) if len(told) == 1 else told
 
 
 def certificate(recipe: dict, result: dict, *, title: str, period: str) -> str:
@@ -131,7 +141,7 @@ def certificate(recipe: dict, result: dict, *, title: str, period: str) -> str:
             % {
                 "subjects": result["subjects_out"],
                 "k": result["k_min"],
-                "names": ", ".join(recipe["quasi_identifiers"]) or "—",
+                "names": ", ".join(quasi_of(recipe)) or "—",
             }
         )
         parts.append(
@@ -169,6 +179,26 @@ def lost_to_tell(dropped: dict) -> dict[str, int]:
     return {"protected_persons": protected, "small_classes": dropped.get("small_class", 0)}
 
 
+def _told_of_table(one: dict) -> dict:
+    """One table among several, as recipients read it."""
+    rows = {"in": one["rows_in"], "out": one["rows_out"], "lost": lost_to_tell(one["dropped"])}
+    return {"name": one["name"], "rows": rows, "k": one["k_min"]}
+
+
+def mends_of(recipe: dict) -> list[tuple[str, list[str]]]:
+    """What was mended as each file was read, in words: (table, words)."""
+    found = [(one["name"], list(mends_in_words(Reading.of(one["reading"])))) for one in tables_of(recipe)]
+    if len(found) > 1:
+        found = [
+            (name, [_("%(table)s : %(words)s") % {"table": name, "words": w} for w in said]) for name, said in found
+        ]
+    return [(name, said) for name, said in found if said]
+
+
+# Receipts that say what each table lost.
+BY_TABLE = (
+    "exclude_opposed_subjects", "keep_consented_subjects_only", "exclude_minors", "generalise_or_suppress",
+)  # fmt: skip
 TOLD_COUNTS = ("blank_reinforced_codes",)  # counts of cells; counts of persons' rows are the operator's alone
 
 
@@ -191,13 +221,14 @@ def compose(*, release, recipe: dict, result: dict, mark: str, made: list[dict],
         "ruleset": {"version": release.decision.ruleset_version, "sha256": release.decision.ruleset_sha256},
         "recipe": recipe,
         "recipe_sha256": release.recipe_sha256,
-        "reading": mends_in_words(Reading.of(recipe["reading"])),
+        "reading": [said for _table, mends in mends_of(recipe) for said in mends],
         "file_name": file_name,
         "sealed_to": result["sealed_to"],
         "size": result["size"],
         "sha256": result["sha256"],
         "clear_sha256": result["clear_sha256"],
         "rows": {"in": result["rows_in"], "out": result["rows_out"], "lost": lost_to_tell(result["dropped"])},
+        **({"tables": [_told_of_table(one) for one in result["tables"]]} if "tables" in result else {}),
         "subjects": result["subjects_out"] if recipe["personal"] else None,
         "k": {"required": recipe["k"], "measured": result["k_min"]} if recipe["personal"] else None,
         "bounds": result["bounds"],

@@ -14,7 +14,7 @@ from broker.keys.models import DataKey
 from broker.keys.store import KeyStore
 from consent.models import Convention
 from zones import sources
-from zones.models import ColumnRole, DatasetVersion
+from zones.models import Column, ColumnRole, DatasetVersion, VersionFile
 
 MEMORY_MIB = 512
 
@@ -42,12 +42,21 @@ def with_a_key(conventions) -> list[Convention]:
     return [one for one in conventions if f"convention:{one.pk}" in known]
 
 
+def _of_subjects(version: DatasetVersion) -> tuple[VersionFile, list[Column]]:
+    """The file of the table of subjects and its columns: of several that hold a subject key, the one that the others
+    refer to."""
+    keys = version.dataset.columns.filter(role=ColumnRole.SUBJECT_KEY).select_related("references")
+    head = min(keys, key=lambda key: (key.references is not None, key.table_id), default=None)
+    file = version.files.filter(table=head.table_id).get() if head else version.files.all()[0]
+    return file, list(version.dataset.columns.filter(table=file.table_id).order_by("position"))
+
+
 def _ask(version: DatasetVersion, *, by: str, values: list[str], conventions, covered_by: str) -> dict:
     from broker.releases.tasks import run_engine
 
     keys, zone = KeyStore(), version.dataset.zone_id
-    columns = list(version.dataset.columns.order_by("position").values_list("name", "role"))
-    subject = next((name for name, role in columns if role == ColumnRole.SUBJECT_KEY), None)
+    file, columns = _of_subjects(version)
+    subject = next((column.name for column in columns if column.role == ColumnRole.SUBJECT_KEY), None)
     if subject is None or not values or not conventions:
         return {}
     settings.SCRATCH.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -57,8 +66,8 @@ def _ask(version: DatasetVersion, *, by: str, values: list[str], conventions, co
     job = {
         "recipe": {
             "personal": True, "columns": [], "subject_key": subject, "minors": {"age_column": None}, "rank_by": None,
-            "quasi_identifiers": [], "identifiers": [], "reading": version.reading,
-            "source_columns": [name for name, _role in columns], "output": {},
+            "quasi_identifiers": [], "identifiers": [], "reading": file.reading,
+            "source_columns": [column.name for column in columns], "output": {},
         },
         "scratch": str(scratch), "memory_mib": MEMORY_MIB, "threads": 2, "opposed": [], "pseudonym_key": "",
         "token_key": keys.open("token", f"zone:{zone}", covered_by=covered_by).decode(),
@@ -71,7 +80,7 @@ def _ask(version: DatasetVersion, *, by: str, values: list[str], conventions, co
         },
     }  # fmt: skip
     try:
-        with sources.clear_copy(version, covered_by=covered_by, prefix="match-source-") as path:
+        with sources.clear_copy(file, covered_by=covered_by, prefix="match-source-") as path:
             return run_engine({**job, "source": str(path)}, scratch, lambda line: None)["matches"]
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -25,6 +25,39 @@ A recipe is a JSON object; its canonical form (RFC 8785) is hashed, and the hash
     engine          {"plan": 2, "duckdb": "2.0.0"}
     ruleset         version of the rules under which it was decided
 
+Format 2, for several tables, or one whose minors are told by a birth or whose record keys leave, says otherwise:
+
+    format          2
+    dataset         {"slug", "version", "sha256", "rows"}
+    subjects        {"table", "column"}: the table of one row a subject, or the only one; null without personal data
+    minors          {"rule", "birth": {"column" of the subjects' table, "as": "date" | "year"} or null, "on": the day
+                    the version was received, "because"?}
+    tables          in order: {"name", "source_sha256", "rows", "reading", "source_columns", "columns", "rank_by",
+                    "quasi_identifiers", "identifiers", "blanked"} as above, and
+        subject     null (its rows are of no person), {"column"} (it holds the subject key), or {"column", "through":
+                    [table, key]} (it holds a key of a table that reaches the subject)
+        keys        [{"column", "of": [table, key]}]: columns re-keyed in the domain of the key they refer to
+        age, event  the columns that tell the subject's age and the moment of the row, or null
+    A table none of whose columns are asked is read for what it tells of the others, and does not leave.
+
+`tables.tables_of` reads both. The rules of several tables:
+
+* A re-keyed value: the first 32 characters of the HMAC of `table.key`, U+001F and the value, under the convention's
+  key. A key that refers to the subjects' is their pseudonym, and empty where that subject does not leave.
+* `no_subject`: the row names no subject of the subjects' table; a key that leads to two subjects leads to none.
+* `minor`: the subject's age at the row's event is below 18 or unknown: the age of the row, or the years from birth to
+  event; of a year of birth, the one before its difference (the birthday may be to come). The subject's own row leaves
+  if one of their rows in another table is an adult's, or if they have none and are 18 on the day of reception. Rows of
+  a table without event or age do not count there, nor do they leave where minors are excluded.
+* `small_class`: subjects of a class too small by their own row's quasi-identifiers take every row along; then rows of
+  a class too small by their own quasi-identifiers and their subject's leave alone. A table of no person counts rows.
+* Rows of no person (staff, units, codes) leave whole, in the order of their re-keyed keys, then of their columns.
+* A measure is clipped where its table or the subjects' releases a quasi-identifier.
+* Identifiers: no text of any table may equal a subject key or direct identifier of any table (six signs or more, nine
+  where they are all figures), or those of its own row (six), or look like one.
+* The share of `suppression_max_pct` holds of the subjects, and of the rows of all tables together.
+* Several tables leave as one ZIP: stored members `data/<table>.<format>` in order, then licence and descriptions.
+
 How the treatments are measured, so that a stranger finds the same bytes:
 
 * Rows lost, each counted under the first reason that holds: `no_subject` (personal data without a subject key),
@@ -54,7 +87,9 @@ import hashlib
 import rfc8785
 from django.utils.translation import gettext as _
 
+from broker import clock
 from broker.errors import BadInput
+from broker.releases.tables import is_released
 from consent import codes, consents, treatments
 from zones import groups
 
@@ -75,97 +110,237 @@ def sha256(recipe: dict) -> str:
 def compose(*, convention, version, offer_columns, wanted, ruleset: str, duckdb: str) -> dict:
     """The recipe of a release of `version` for `convention`.
 
-    `offer_columns` are the offer's columns with their `column`; `wanted` the names asked among them. The subject
-    key always leaves, as a pseudonym. Raises BadInput when a name is not offered or nothing would be left.
+    `offer_columns` are the offer's columns with their `column`; `wanted` the paths asked among them. The subject keys
+    of the tables asked always leave, as pseudonyms. Raises BadInput when a path is not offered, when nothing would be
+    left, or when a table cannot be told from a minor's.
     """
     dataset = version.dataset
-    offered = {item.column.name: item for item in offer_columns}
+    offered = {item.column.path: item for item in offer_columns}
     if unknown := sorted(set(wanted) - offered.keys()):
         raise BadInput(
             _("Ces colonnes ne font pas partie de l'offre : %(names)s. Retirez-les de la demande.")
             % {"names": ", ".join(unknown)}
         )
-    every = sorted(dataset.columns.all(), key=lambda column: column.position)
+    every = list(dataset.columns.select_related("table", "references").order_by("table__position", "position"))
     for column in every:
         column.dataset = dataset
-    if taken := [c.name for c in every if c.name.lower() in RESERVED or c.name.lower().startswith("terrain_")]:
+    if taken := [c.path for c in every if c.name.lower() in RESERVED or c.name.lower().startswith("terrain_")]:
         raise BadInput(
             _("Ces noms de colonnes sont réservés à la remise : %(names)s. Renommez-les dans la source.")
             % {"names": ", ".join(taken)}
         )
-    subject = next((c.name for c in every if c.role == "subject_key"), None) if dataset.is_personal else None
-    if dataset.is_personal and subject is None:
+    if dataset.is_personal and not any(c.role == "subject_key" for c in every):
         raise BadInput(
             _("Ce jeu contient des données personnelles sans clé de sujet : son responsable doit l'indiquer.")
         )
-    columns: list[dict] = []
-    blanked: list[dict] = []
-    for column in every:
-        if column.name not in wanted and column.name != subject:
-            continue
-        item = offered.get(column.name)
-        approved = item.approves_sensitive if item else False
-        treatment = (item.treatment if item else None) or treatments.default_treatment(column, approved=approved)
-        if refused := treatments.problems(treatment, column, approved=approved, columns=every):
-            raise BadInput(" ".join(refused))
-        treatment = _settled(treatments.with_codes(treatment, column), version)
-        columns.append({"name": column.name, "type": column.type, "role": column.role, "treatment": treatment})
-        if dataset.is_personal and treatment["kind"] != "drop" and treatment.get("codes"):
-            blanked.append(_blanked(column.name, treatment, approved=approved))
-    if not [c for c in columns if c["treatment"]["kind"] not in ("drop", "pseudonym")]:
+    made = _Tables(version, every, offered, set(wanted)).made()
+    left = [c for t in made for c in t["columns"] if c["treatment"]["kind"] not in ("drop", "pseudonym", "rekey")]
+    if not left:
         raise BadInput(_("Aucune colonne ne resterait dans la remise. Cochez au moins une colonne offerte."))
-    if refused := treatments.disagreements({c["name"]: c["treatment"] for c in columns}):
+    shifts = {f"{t['name']}.{c['name']}": c["treatment"] for t in made for c in t["columns"]}
+    if refused := treatments.disagreements({p: way for p, way in shifts.items() if way["kind"].startswith("shift")}):
         raise BadInput(" ".join(refused))
-    personal = dataset.is_personal
     environment = convention.offer.delivery_mode == "environment"
-    return {
-        "format": 1,
+    minors = _minors(convention, version, every)
+    common = {
         "kind": "experimental",
         "convention": convention.ref,
-        "dataset": {
-            "slug": dataset.slug, "version": version.number, "source_sha256": version.sha256, "rows": version.rows,
-        },
-        "personal": personal,
-        "reading": version.reading,
-        "source_columns": [column.name for column in every],
-        "columns": columns,
-        "subject_key": subject,
-        "identifiers": [c.name for c in every if c.role == "direct_identifier"] if personal else [],
+        "personal": dataset.is_personal,
         "consent": (
             {"purpose": convention.purpose_code, "recipient": consents.category_of(convention.organisation)}
             if dataset.consent_required
             else None
         ),
-        "minors": _minors(convention, dataset, every),
-        "quasi_identifiers": [
-            c["name"] for c in columns if personal and treatments.is_seen(c["treatment"], c["role"])
-        ],
-        "blanked": blanked,
         "k": (
             treatments.threshold(
                 dataset.domains, convention.offer.delivery_mode, consented=dataset.consent_required
             )
-            if personal
+            if dataset.is_personal
             else 0
         ),
         "suppression_max_pct": SUPPRESSION_MAX_PCT,
-        "rank_by": _rank(every) if personal else None,
         "output": {"format": "parquet" if environment else "csv", "sealed": environment},
         "engine": {"plan": PLAN, "duckdb": duckdb},
         "ruleset": ruleset,
     }  # fmt: skip
+    if len({c.table_id for c in every}) > 1 or minors.get("birth") or made[0]["keys"]:
+        return {**common, **_format_2(version, every, made, minors)}
+    [only] = made
+    told = {name: only[name] for name in TOLD_BY_ONE}
+    return {
+        "format": 1,
+        **common,
+        **told,
+        "dataset": {
+            "slug": dataset.slug, "version": version.number, "source_sha256": version.sha256, "rows": version.rows,
+        },
+        "subject_key": only["subject"]["column"] if only["subject"] else None,
+        "minors": {"age_column": only["age"], **minors},
+    }  # fmt: skip
 
 
-def _minors(convention, dataset, columns) -> dict:
+# What a recipe of one table says of it without naming it.
+TOLD_BY_ONE = (
+    "reading", "source_columns", "columns", "identifiers", "quasi_identifiers", "blanked", "rank_by",
+)  # fmt: skip
+
+
+def _format_2(version, every, made: list[dict], minors: dict) -> dict:
+    """What format 2 says otherwise: the tables, whose subjects they are, by which birth minors are told."""
+    dataset = version.dataset
+    subjects = None
+    if dataset.is_personal:
+        head = _head(every)
+        subjects = {"table": head.table.name, "column": head.name}
+        _require_ages(made, subjects["table"], minors)
+    return {
+        "format": 2,
+        "dataset": {"slug": dataset.slug, "version": version.number, "sha256": version.sha256, "rows": version.rows},
+        "subjects": subjects,
+        "minors": {"on": version.received_at.astimezone(clock.PARIS).date().isoformat(), "birth": None, **minors},
+        "tables": made,
+    }
+
+
+def _head(every):
+    """The subject key of the table that has one row a subject: the one that the others refer to, or the only one."""
+    keys = [c for c in every if c.role == "subject_key"]
+    roots = {_root(c).pk: _root(c) for c in keys}
+    if len(roots) != 1:
+        raise BadInput(
+            _("Plusieurs tables ont une clé de sujet sans dire laquelle est celle des personnes : %(names)s. Le "
+              "responsable du jeu doit indiquer à quelle clé les autres renvoient.")
+            % {"names": ", ".join(sorted(c.path for c in roots.values()))}
+        )  # fmt: skip
+    return next(iter(roots.values()))
+
+
+def _root(column):
+    """The key that `column` refers to in the end: itself, where it refers to none."""
+    seen = set()
+    while column.references is not None and column.pk not in seen:
+        seen.add(column.pk)
+        column = column.references
+    return column
+
+
+def _require_ages(made: list[dict], subjects: str, minors: dict) -> None:
+    """Raises BadInput naming a table of persons whose rows have no age."""
+    if minors["rule"] != "exclude":
+        return
+    alone = len(made) == 1
+    for table in made:
+        has_birth = minors.get("birth") and (table["event"] or table["name"] == subjects or alone)
+        if is_released(table) and table["subject"] and not table["age"] and not has_birth:
+            raise BadInput(
+                _("Rien ne dit l'âge auquel une ligne de la table « %(table)s » se rapporte : les mineurs ne peuvent "
+                  "pas en être exclus. L'opérateur doit indiquer une naissance et la date des lignes, ou un âge.")
+                % {"table": table["name"]}
+            )  # fmt: skip
+
+
+class _Tables:
+    """The tables of a recipe, as the columns of a dataset declare them."""
+
+    def __init__(self, version, every, offered: dict, wanted: set[str]):
+        self.version, self.every, self.offered, self.wanted = version, every, offered, wanted
+        self.personal = version.dataset.is_personal
+        self.files = {file.table_id: file for file in version.files.select_related("table")}
+        self.columns: dict[int, list] = {}
+        for column in every:
+            self.columns.setdefault(column.table_id, []).append(column)
+        self.several = len(self.columns) > 1
+
+    def made(self) -> list[dict]:
+        """Those that are asked, and those that must be read for what they tell of the others: every table of persons
+        and every one that holds direct identifiers."""
+        tables = [self._table(number) for number in self.columns]
+        return [
+            one
+            for one in tables
+            if one["columns"] or (self.personal and (one["subject"] or one["identifiers"])) or not self.several
+        ]
+
+    def _table(self, number: int) -> dict:
+        columns, file = self.columns[number], self.files[number]
+        asked = any(c.path in self.wanted for c in columns)
+        subject = self._subject(number) if self.personal else None
+        released, blanked = [], []
+        for column in columns:
+            if column.path not in self.wanted and not (asked and self.personal and column.role == "subject_key"):
+                continue
+            item = self.offered.get(column.path)
+            approved = item.approves_sensitive if item else False
+            treatment = (item.treatment if item else None) or treatments.default_treatment(column, approved=approved)
+            if refused := treatments.problems(treatment, column, approved=approved, columns=columns):
+                raise BadInput(" ".join(refused))
+            treatment = _settled(treatments.with_codes(treatment, column), self.version)
+            if self.personal and not subject and treatment["kind"] in ("shift_days", "shift_weeks"):
+                treatment = {"kind": "keep"}  # a date of nobody: that of a unit's opening, of a code's validity
+            released.append({"name": column.name, "type": column.type, "role": column.role, "treatment": treatment})
+            if self.personal and treatment["kind"] != "drop" and treatment.get("codes"):
+                blanked.append(_blanked(column.name, treatment, approved=approved))
+        if refused := treatments.disagreements({c["name"]: c["treatment"] for c in released}):
+            raise BadInput(" ".join(refused))
+        moment = next((c.name for c in columns if c.role == "timestamp"), None)
+        age = next((c.name for c in columns if treatments.is_age(c)), None) if self.personal else None
+        return {
+            "name": file.table.name, "source_sha256": file.sha256, "rows": file.rows, "reading": file.reading,
+            "source_columns": [c.name for c in columns], "columns": released, "subject": subject,
+            "keys": [self._key(c) for c in columns if _kind_of(c, released) == "rekey"],
+            "age": age, "event": moment if self._has_events(number, subject) else None,
+            "rank_by": _rank(columns) if subject else None,
+            "quasi_identifiers": [
+                c["name"] for c in released if self.personal and treatments.is_seen(c["treatment"], c["role"])
+            ],
+            "identifiers": [c.name for c in columns if c.role == "direct_identifier"] if self.personal else [],
+            "blanked": blanked,
+        }  # fmt: skip
+
+    def _has_events(self, number: int, subject: dict | None) -> bool:
+        """Whether the rows are events of a subject: the subjects' own table is none, unless it is the only one."""
+        return subject is not None and not (self.several and _head(self.every).table_id == number)
+
+    def _key(self, column) -> dict:
+        root = _root(column)
+        return {"column": column.name, "of": [root.table.name, root.name]}
+
+    def _subject(self, number: int, *, above: tuple[int, ...] = ()) -> dict | None:
+        """How a row of the table reaches its subject: it holds the key, or refers to a table that reaches it."""
+        for column in self.columns[number]:
+            if column.role == "subject_key":
+                return {"column": column.name}
+        for column in self.columns[number]:
+            root = _root(column)
+            if root.pk == column.pk or root.table_id in (number, *above):
+                continue
+            if self._subject(root.table_id, above=(number, *above)):
+                return {"column": column.name, "through": [root.table.name, root.name]}
+        return None
+
+
+def _kind_of(column, released: list[dict]) -> str:
+    return next((c["treatment"]["kind"] for c in released if c["name"] == column.name), "drop")
+
+
+def _minors(convention, version, every) -> dict:
     """The minors' rule (G28). The operator's reason counts only where no column could contradict it."""
-    if not dataset.is_personal:
-        return {"rule": "covered", "age_column": None}
-    age = next((c.name for c in columns if treatments.is_age(c)), None)
-    if convention.minors_covered:
-        return {"rule": "covered", "age_column": age}
-    if age is None and dataset.no_minors_because:
-        return {"rule": "none", "age_column": None, "because": dataset.no_minors_because}
-    return {"rule": "exclude", "age_column": age}
+    dataset = version.dataset
+    if not dataset.is_personal or convention.minors_covered:
+        return {"rule": "covered"}
+    ages = [c for c in every if treatments.is_age(c)]
+    births = [] if ages and len({c.table_id for c in every}) == 1 else _births(every)
+    if not ages and not births and dataset.no_minors_because:
+        return {"rule": "none", "because": dataset.no_minors_because}
+    return {"rule": "exclude", **({"birth": births[0]} if births else {})}
+
+
+def _births(every) -> list[dict]:
+    """The columns of the subjects' table that tell a birth, days before years."""
+    head = _head(every)
+    told = [c for c in every if c.table_id == head.table_id and c.role == "birth"]
+    found = [{"column": c.name, "as": "year" if c.type.lower() in treatments.NUMBERS else "date"} for c in told]
+    return sorted(found, key=lambda one: one["as"] != "date")
 
 
 def _blanked(name: str, treatment: dict, *, approved: bool) -> dict:

@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyrage
@@ -24,6 +26,7 @@ from broker.keys.models import DataKey
 from broker.keys.store import KeyStore
 from broker.releases import actions, inquiries, manifest, matching, rebuilds, store, withdrawals
 from broker.releases.models import Inquiry, Release
+from broker.releases.tables import quasi_of
 from consent import consents, oppositions
 from consent.models import Convention
 from zones import groups, sources
@@ -150,9 +153,9 @@ def _build(release: Release) -> Release:
     try:
         job, mark = _job(release, scratch)
         actions.report_progress(release, "opening", 2)
-        with sources.clear_copy(release.dataset_version, covered_by="data.build") as path:
+        with _clear(release) as copies:
             result = run_engine(
-                {**job, "source": str(path)}, scratch,
+                {**job, **copies}, scratch,
                 lambda line: actions.report_progress(release, line["step"], line["percent"]),
             )  # fmt: skip
         result["sealed_to"] = job["recipients"]
@@ -168,6 +171,18 @@ def _build(release: Release) -> Release:
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         store.forget_attempts(release)
+
+
+@contextmanager
+def _clear(release: Release) -> Iterator[dict]:
+    """The clear copies that the engine reads: of the only table, or of each by its name."""
+    version = release.dataset_version
+    if release.recipe.get("format", 1) == 1:
+        with sources.clear_copy(version, covered_by="data.build") as path:
+            yield {"source": str(path)}
+        return
+    with sources.clear_copies(version, covered_by="data.build") as paths:
+        yield {"sources": {name: str(path) for name, path in paths.items()}}
 
 
 def _job(release: Release, scratch: Path) -> tuple[dict, str]:
@@ -261,13 +276,19 @@ def _refusal(last: dict, recipe: dict, code: int) -> TerrainError:
                 % {
                     "k": recipe["k"],
                     "max": recipe["suppression_max_pct"],
-                    "names": ", ".join(recipe["quasi_identifiers"]) or "—",
+                    "names": ", ".join(quasi_of(recipe)) or "—",
                 }
             )
         case "no_age":
             return BadInput(
                 _("Aucune colonne ne dit l'âge : les mineurs ne peuvent pas être exclus. L'opérateur doit l'indiquer.")
             )
+        case "doubled":
+            return BadInput(
+                _("La table « %(table)s » a plusieurs lignes pour %(n)s personnes : elle doit en avoir une chacune. "
+                  "Le responsable du jeu doit dire à quelle table les autres renvoient.")
+                % {"table": facts["table"], "n": facts["subjects"]}
+            )  # fmt: skip
         case "header":
             return BadInput(
                 _("L'en-tête du fichier n'est plus celui du jeu (colonnes absentes : %(names)s). Déposez-le à nouveau.")

@@ -133,11 +133,16 @@ def commune(column: str) -> str:
     return f"CASE WHEN length({column}) = 4 THEN '0' || {column} ELSE {column} END"
 
 
+def _nothing(cell: Cell) -> str:
+    return "NULL"
+
+
 def _as_read(cell: Cell) -> str:
     return cell.of
 
 
 VALUES: dict[str, Callable[[Cell], str]] = {
+    "rekey": _nothing,  # a declared key is re-keyed where its table is known (`tables`), and leaves nowhere else
     "category": _as_read,
     "department": department,
     "commune_group": _as_read,  # the group already stands in `base`, where the table of groups is joined

@@ -90,7 +90,7 @@ def draft(dataset: Dataset, *, by, columns, replaces: Offer | None = None, **fac
         )
         for column, justification, treatment, approved in columns
     )
-    _about(offer, columns=[column.name for column, *_rest in columns])
+    _about(offer, columns=[column.path for column, *_rest in columns])
     return offer
 
 
@@ -99,7 +99,7 @@ def _check_columns(dataset, columns) -> None:
         raise BadInput(_("Une offre porte sur au moins une colonne."))
     every = list(dataset.columns.all())
     for column, justification, treatment, approved in columns:
-        name = {"column": column.name}
+        name = {"column": column.path}
         if column.dataset_id != dataset.pk or not column.role:
             raise BadInput(_("La colonne %(column)s n'a pas de rôle confirmé dans ce jeu.") % name)
         if not justification.strip():
@@ -111,10 +111,19 @@ def _check_columns(dataset, columns) -> None:
                 _("%(column)s est de sensibilité renforcée : approuvez-la séparément, ou retirez-la.") % name
             )
         column.dataset = dataset
-        if treatment and (refused := treatments.problems(treatment, column, approved=approved, columns=every)):
+        beside = [c for c in every if c.table_id == column.table_id]
+        if treatment and (refused := treatments.problems(treatment, column, approved=approved, columns=beside)):
             raise BadInput(" ".join(refused))
-    if refused := treatments.disagreements({column.name: way for column, _why, way, _approved in columns if way}):
-        raise BadInput(" ".join(refused))
+    # A point's coordinates go together within a table, the shifts of dates in all of them.
+    together: dict = {"": {}}
+    for column, _why, way, _approved in columns:
+        if way:
+            together.setdefault(column.table_id, {})[column.name] = way
+            if way["kind"].startswith("shift"):
+                together[""][column.path] = way
+    for ways in together.values():
+        if refused := treatments.disagreements(ways):
+            raise BadInput(" ".join(refused))
 
 
 @recorded("offer.submit")

@@ -336,6 +336,6 @@ def notice(request, pk):
         "until": _("Jusqu'à quand"), "where": _("Où"), "rights": _("Vos droits"), "contact": _("À qui écrire"),
     }  # fmt: skip
     pairs = [(label, offer.notice.get(name, "")) for name, label in labels.items() if offer.notice.get(name)]
-    columns = [line.column.description or line.column.name for line in offer.columns.select_related("column")]
+    columns = [line.column.description or line.column.path for line in offer.columns.select_related("column")]
     context = {"offer": offer, "dataset": offer.dataset, "zone": offer.dataset.zone, "pairs": pairs, "columns": columns}
     return render(request, "consent/offer_notice.html", context)

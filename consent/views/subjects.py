@@ -173,7 +173,7 @@ def convention_notice(request, ref):
         "dataset": convention.offer.dataset,
         "zone": convention.zone,
         "pairs": pairs,
-        "columns": [line.column.description or line.column.name for line in columns],
+        "columns": [line.column.description or line.column.path for line in columns],
         "is_over": convention.status not in (S.ACTIVE, S.SUSPENDED),
     }
     return render(request, "consent/convention_notice.html", context)

@@ -10,6 +10,7 @@ from broker.errors import NotAllowed
 from broker.releases import inquiries
 from broker.releases.forms import LeakForm, TraceForm
 from broker.releases.models import Inquiry, Release
+from broker.releases.tables import columns_of
 from consent.models import Convention, OfferColumn
 from zones.models import Zone
 
@@ -91,12 +92,12 @@ def _releases(numbers: list[str]) -> list[Release]:
     for line in OfferColumn.objects.filter(offer__in={one.convention.offer_id for one in found}).select_related(
         "column"
     ):
-        named.setdefault(line.offer_id, {})[line.column.name] = line.column.description or line.column.name
+        named.setdefault(line.offer_id, {})[line.column.path] = line.column.description or line.column.path
     for one in found:
         said = named.get(one.convention.offer_id, {})
         one.in_words = [
-            said.get(c["name"], c["name"])
-            for c in one.recipe["columns"]
-            if c["treatment"]["kind"] not in ("drop", "pseudonym")
+            said.get(path, path)
+            for path, c in columns_of(one.recipe).items()
+            if c["treatment"]["kind"] not in ("drop", "pseudonym", "rekey")
         ]
     return found

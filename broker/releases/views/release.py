@@ -18,9 +18,9 @@ from broker.errors import NotAllowed, Reason, Refused
 from broker.releases import actions, facts, manifest, permissions, rebuilds, withdrawals, words
 from broker.releases.forms import ReleaseForm
 from broker.releases.models import Release
+from broker.releases.tables import columns_of
 from consent import treatments
 from consent.models import Convention, GateDecision
-from zones.reading import Reading, mends_in_words
 
 REASONS_OF_LOSS = {
     "no_subject": gettext_lazy("sans identifiant de personne"),
@@ -142,11 +142,12 @@ def _told(request, release: Release) -> dict:
         "release": release,
         **_advance(release),
         **versions,
-        "columns": [(c, treatments.words(c["treatment"])) for c in release.recipe["columns"]],
-        "mends": mends_in_words(Reading.of(release.recipe.get("reading", {}))),
+        "columns": [(path, treatments.words(c["treatment"])) for path, c in columns_of(release.recipe).items()],
+        "mends": [said for _table, mends in manifest.mends_of(release.recipe) for said in mends],
         "bars": _bars(release, whole) if release.rows_in else [],
         "groups": (groups := _groups(release)),
         "warned": [(g["column"], v) for g in groups for v in g["values"] if v["warn"]][:SHOWN_WARNINGS],
+        "tables": _tables(release, whole),
         "sees_all": whole,
         "receipts": [
             (
@@ -209,6 +210,19 @@ def _bars(release: Release, whole: bool) -> list[dict]:
     for row in rows:
         row["share"] = 100 * row["count"] / release.rows_in
     return rows
+
+
+def _tables(release: Release, whole: bool) -> list[dict]:
+    """Each table of a release of several: rows read, released, and why the others stayed, as this reader may know."""
+    found = []
+    for one in release.progress.get("tables", []):
+        dropped = one["dropped"]
+        if not whole:
+            told = manifest.lost_to_tell(dropped)
+            dropped = {"protected_persons": told["protected_persons"], "small_class": told["small_classes"]}
+        lost = [(REASONS_OF_LOSS[name], count) for name, count in dropped.items() if count]
+        found.append({**one, "lost": lost})
+    return found
 
 
 def _groups(release: Release) -> list[dict]:
