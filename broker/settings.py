@@ -121,6 +121,11 @@ TEMPLATES = [
 ]
 
 
+# Pages ask many short questions of a dozen tables joined along their keys: PostgreSQL spent longer on ordering these
+# joins, or on compiling, than on answering. Measured in docs/adr/0012-limits-and-scale.md.
+PLANNING = "-c join_collapse_limit=4 -c from_collapse_limit=4 -c jit=off"
+
+
 def database(url: str) -> dict:
     """Django's settings of one PostgreSQL connection string. `ATOMIC_REQUESTS` stays off: verbs open transactions."""
     parts = conninfo_to_dict(url)
@@ -136,7 +141,7 @@ def database(url: str) -> dict:
         "ATOMIC_REQUESTS": False,
         "OPTIONS": {
             **parts,
-            "options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout=30s",
+            "options": f"-c lock_timeout=10s -c idle_in_transaction_session_timeout=30s {PLANNING}",
         },
     }
 
