@@ -42,6 +42,13 @@ LOG_ORIGIN = os.environ.get("LOG_ORIGIN", "terrain.example/log1")
 # Folders. Only the worker knows KEY_STORE and SOURCES' private side; only `releases.store` opens RELEASES.
 VAR = Path(os.environ.get("TERRAIN_VAR", BASE_DIR / "var"))
 SOURCES = Path(os.environ.get("TERRAIN_SOURCES", VAR / "sources"))
+# The operator's own files, a folder or a prefix a zone by its slug. The worker's environment alone sets these.
+SOURCES_FOLDER = Path(folder) if (folder := os.environ.get("TERRAIN_SOURCES_FOLDER")) else None
+S3_ENDPOINT = os.environ.get("TERRAIN_S3_ENDPOINT", "")
+S3_REGION = os.environ.get("TERRAIN_S3_REGION", "us-east-1")
+S3_BUCKET = os.environ.get("TERRAIN_S3_BUCKET", "")
+S3_KEY = os.environ.get("TERRAIN_S3_KEY", "")
+S3_SECRET = os.environ.get("TERRAIN_S3_SECRET", "")
 RELEASES = Path(os.environ.get("TERRAIN_RELEASES", VAR / "releases"))
 SCRATCH = Path(os.environ.get("TERRAIN_SCRATCH", VAR / "scratch"))
 KEY_STORE = os.environ.get("TERRAIN_KEY_STORE", "")

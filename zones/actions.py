@@ -712,7 +712,7 @@ def reread_version(version: DatasetVersion, *, by: User, reading: Reading | Mapp
         VersionFile.objects.create(
             version=made, table=file.table, file_name=file.file_name, sha256=file.sha256, size=file.size,
             stored_as=file.stored_as, format=again.format, place=file.place, place_ref=file.place_ref,
-            reading=dated(again).as_json(),
+            place_mark=file.place_mark, reading=dated(again).as_json(),
         )  # fmt: skip
     return _receive(made)
 

@@ -1,5 +1,6 @@
 """Jobs of the worker that holds the zone's sources."""
 
+import hashlib
 import json
 import logging
 import subprocess
@@ -14,9 +15,9 @@ from django.utils.translation import gettext as _
 from procrastinate.contrib.django import app
 
 from broker import clock
-from broker.errors import BadInput
-from zones import actions, parquet, rules, sealing, suggestion, tables
-from zones.models import DatasetVersion, VersionFile, Zone
+from broker.errors import BadInput, TerrainError
+from zones import actions, parquet, places, placing, rules, sealing, suggestion, tables
+from zones.models import DatasetVersion, SourceOrder, VersionFile, Zone
 from zones.reading import Reading, Unreadable
 from zones.sources import clear_copy, clear_scratch, guess_encoding, relation
 
@@ -63,6 +64,35 @@ def profile_version(version_id: int) -> None:
         told = _("L'examen ne s'est pas achevé : le fichier demande plus de mémoire ou de disque que l'ouvrier n'en "
                     "a. Découpez-le par période, ou prévenez l'administrateur.")  # fmt: skip
         actions.refuse_version(version, by=actions.WORKER, problem=told)
+
+
+@app.task(name="zones.tasks.list_places", queue="builds")
+def list_places(zone_id: int) -> None:
+    """Look at the names and sizes of the files that the operator keeps for a zone, in every place known here."""
+    zone = Zone.objects.select_related("operator").get(pk=zone_id)
+    seen: dict[str, list[places.Found] | str] = {}
+    for kind in places.known(zone):
+        try:
+            seen[kind] = places.of_zone(zone, kind).list()
+        except BadInput as problem:
+            seen[kind] = str(problem)
+    placing.keep_listings(zone, by=actions.WORKER, seen=seen)
+
+
+@app.task(name="zones.tasks.take_source", queue="builds", lock="builds")
+def take_source(order_id: int) -> None:
+    """Read a chosen file once for its SHA-256; it stays where it is. A worker killed on the way starts over."""
+    order = SourceOrder.objects.select_related("dataset__zone__operator", "asked_by").get(pk=order_id)
+    if not order.waits:
+        return
+    try:
+        digest, size = hashlib.sha256(), 0
+        for piece in places.of_zone(order.dataset.zone, order.place).open(order.ref, mark=order.mark):
+            digest.update(piece)
+            size += len(piece)
+        placing.receive_order(order, by=actions.WORKER, sha256=digest.hexdigest(), size=size)
+    except TerrainError as problem:
+        placing.refuse_order(order, by=actions.WORKER, problem=str(problem))
 
 
 def _mend_of(problem: BadInput, file: VersionFile) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 from django.urls import path
 
 from zones import api
-from zones.views import dataset, zone
+from zones.views import dataset, placed, zone
 
 urlpatterns = [
     path("zones/", zone.zone_list, name="zone-list"),
@@ -22,6 +22,7 @@ urlpatterns = [
     path("catalogue/", dataset.catalogue_page, name="catalogue"),
     path("jeux/<slug:slug>/", dataset.dataset_detail, name="dataset-detail"),
     path("jeux/<slug:slug>/versions/nouvelle/", dataset.version_upload, name="version-upload"),
+    path("jeux/<slug:slug>/versions/sur-place/", placed.placed_files, name="placed-files"),
     path("jeux/<slug:slug>/versions/<int:number>/", dataset.version_detail, name="version-detail"),
     path("jeux/<slug:slug>/versions/<int:number>/lecture/", dataset.version_reread, name="version-reread"),
     path("jeux/<slug:slug>/colonnes/", dataset.column_roles, name="column-roles"),

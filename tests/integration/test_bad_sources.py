@@ -167,7 +167,7 @@ def peak_memory(act) -> int:
 def test_one_line_of_two_gigabytes_is_refused_in_bounded_memory(published, settings):
     content = blocks((b"x" * MIB, 2048))  # 2 GiB without an end of line
     assert len(content) < 4 * MIB
-    found = {}
+    found: dict = {}
 
     held = peak_memory(lambda: found.update(version=send(published, content, "stays.csv.gz")[1]))
 
@@ -179,7 +179,7 @@ def test_one_line_of_two_gigabytes_is_refused_in_bounded_memory(published, setti
 def test_a_decompression_bomb_is_refused_in_bounded_memory_and_disk(published, settings):
     row = b"1,40," + b"x" * 1000 + b"\n"
     content = blocks((HEAD, 1), (row * (MIB // len(row)), 16 * 1024))  # 16 GiB of good rows
-    found = {}
+    found: dict = {}
 
     held = peak_memory(lambda: found.update(version=send(published, content, "stays.csv.gz")[1]))
 

@@ -37,6 +37,8 @@ ROUTES = {
     "POST dataset-create": only(403, **UNREADY),
     "version-upload": only(403, operator=409, steward=409),
     "POST version-upload": only(403, operator=409, steward=409),
+    "placed-files": only(403, **KEEPERS),
+    "POST placed-files": only(403, **UNREADY),
     "version-detail": only(403, **HOUSE),
     "version-reread": only(403, **KEEPERS),
     "POST version-reread": only(403, **UNREADY),

@@ -1,5 +1,6 @@
 from .dataset import Column, ColumnRole, Dataset, DatasetVersion, Domain, SensitiveClass, Table, VersionFile
 from .grants import ZoneGrant
+from .place import PlaceListing, SourceOrder
 from .zone import Sensor, Service, Site, Zone
 
 __all__ = [
@@ -8,10 +9,12 @@ __all__ = [
     "Dataset",
     "DatasetVersion",
     "Domain",
+    "PlaceListing",
     "SensitiveClass",
     "Sensor",
     "Service",
     "Site",
+    "SourceOrder",
     "Table",
     "VersionFile",
     "Zone",

@@ -258,6 +258,7 @@ class VersionFile(models.Model):
     rows = models.BigIntegerField("lignes", null=True, blank=True)
     place = models.CharField("lieu", max_length=8, choices=Place.choices, default=Place.UPLOAD)
     place_ref = models.CharField("adresse dans ce lieu", max_length=1000, blank=True)
+    place_mark = models.CharField("marque du lieu", max_length=300, blank=True)  # changes when the file does
 
     class Meta:
         ordering = ["table__position", "pk"]

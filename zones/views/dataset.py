@@ -275,7 +275,7 @@ def version_upload(request, slug):
 
 @csrf_protect
 def _upload(request, dataset: Dataset, handler: sealing.SealingUploadHandler | None):
-    former = _former_reading(dataset)
+    former = former_reading(dataset)
     if handler is None:
         return _upload_page(request, dataset, UploadForm(initial=said(former or Reading()), former=former))
     form = UploadForm(request.POST, former=former)
@@ -297,7 +297,7 @@ def _upload(request, dataset: Dataset, handler: sealing.SealingUploadHandler | N
     return redirect(version)
 
 
-def _former_reading(dataset: Dataset) -> Reading | None:
+def former_reading(dataset: Dataset) -> Reading | None:
     """How the last file that could be read was read."""
     last = dataset.versions.filter(status=DatasetVersion.Status.PROFILED).first()
     return Reading.of(last.reading) if last else None
@@ -363,7 +363,7 @@ def version_detail(request, slug, number):
         "renamed": _renamed(version.reading.get("mended", {})),
         "proposals": proposals_in_words(version.proposed),
         "mended_in": _mended_in(version),
-        "twins": list(dataset.versions.filter(files__stored_as=version.stored_as).exclude(pk=version.pk)),
+        "twins": list(dataset.versions.filter(sha256=version.sha256).exclude(pk=version.pk)),
         "good": dataset.versions.filter(status=DatasetVersion.Status.PROFILED).first(),
         "may_add_version": permissions.may(request.user, "add_version", dataset.zone),
         "may_set_roles": permissions.may(request.user, "set_roles", dataset.zone),
@@ -401,7 +401,7 @@ def _reading_in_words(reading: Reading) -> list[tuple[str, Any]]:
 def _mended_in(version: DatasetVersion) -> DatasetVersion | None:
     """The later reading of the same bytes that took up what was proposed here."""
     later = version.dataset.versions.filter(
-        files__stored_as=version.stored_as, number__gt=version.number, status=DatasetVersion.Status.PROFILED
+        sha256=version.sha256, number__gt=version.number, status=DatasetVersion.Status.PROFILED
     )
     return later.first() if version.proposed else None
 

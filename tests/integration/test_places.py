@@ -1,0 +1,350 @@
+"""Files that stay where the operator keeps them, in a folder or in S3: listed, chosen and read by the worker alone.
+
+The S3 is a server process of its own (moto), spoken to over HTTP with the library that production uses.
+"""
+
+import gzip
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import obstore
+import pytest
+from django.db import IntegrityError, transaction
+from django.urls import reverse
+from obstore.store import S3Store
+
+from broker.errors import BadInput
+from tests.actors import signed_in
+from tests.integration.test_parquet_sources import STAYS, written
+from tests.integration.test_sources import dataset, empty, folders, on_disk, steward_of
+from zones import places, placing, sources, tasks
+from zones.models import DatasetVersion, SourceOrder, VersionFile
+from zones.reading import Reading
+
+__all__ = ["dataset", "empty", "folders"]  # fixtures
+pytestmark = pytest.mark.django_db
+STAYS_CSV = b"patient_id,age\n" + b"1,40\n2,41\n" * 50
+SECRET = "not-to-be-told-7f3a"
+
+
+class InFolder:
+    kind = VersionFile.Place.FOLDER
+
+    def __init__(self, root: Path):
+        self.root = root
+        root.mkdir(parents=True)
+
+    def put(self, ref: str, content: bytes) -> None:
+        (self.root / ref).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / ref).write_bytes(content)
+
+    def remove(self, ref: str) -> None:
+        (self.root / ref).unlink()
+
+
+class InBucket:
+    kind = VersionFile.Place.S3
+
+    def __init__(self, endpoint: str, bucket: str, slug: str):
+        request = urllib.request.Request(f"{endpoint}/{bucket}", method="PUT")  # noqa: S310  on this machine
+        urllib.request.urlopen(request, timeout=5).close()  # noqa: S310
+        self.store = S3Store(
+            bucket, prefix=slug, endpoint=endpoint, region="us-east-1", access_key_id="k", secret_access_key=SECRET,
+            virtual_hosted_style_request=False, client_options={"allow_http": True},
+        )  # fmt: skip
+
+    def put(self, ref: str, content: bytes) -> None:
+        obstore.put(self.store, ref, content)
+
+    def remove(self, ref: str) -> None:
+        obstore.delete(self.store, ref)
+
+
+@pytest.fixture(scope="module")
+def endpoint():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    until = time.monotonic() + 30
+    while True:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/", timeout=2).close()
+            break
+        except (urllib.error.URLError, ConnectionError):
+            assert process.poll() is None and time.monotonic() < until, "the S3 server of the tests does not start"
+            time.sleep(0.1)
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.wait(timeout=10)
+
+
+@pytest.fixture(params=["folder", "s3"])
+def place(request, empty, settings, tmp_path):
+    settings.SOURCES_FOLDER, settings.S3_BUCKET = None, ""
+    if request.param == "folder":
+        settings.SOURCES_FOLDER = tmp_path / "operator"
+        return InFolder(settings.SOURCES_FOLDER / empty.zone.slug)
+    settings.S3_ENDPOINT = request.getfixturevalue("endpoint")
+    settings.S3_BUCKET = f"sources-{empty.pk}-{os.getpid()}"
+    settings.S3_REGION, settings.S3_KEY, settings.S3_SECRET = "us-east-1", "k", SECRET
+    return InBucket(settings.S3_ENDPOINT, settings.S3_BUCKET, empty.zone.slug)
+
+
+def listed(dataset):
+    tasks.list_places(dataset.zone_id)
+    return {one["ref"]: one["size"] for listing in dataset.zone.listings.all() for one in listing.files}
+
+
+def taken(dataset, place, ref, reading=None) -> SourceOrder:
+    """The choice of `ref`, read by the worker."""
+    steward = steward_of(dataset.zone)
+    order = placing.choose_file(dataset, by=steward, place=place.kind, ref=ref, reading=reading or Reading())
+    tasks.take_source(order.pk)
+    order.refresh_from_db()
+    return order
+
+
+def version_of(dataset, place, ref) -> DatasetVersion:
+    version = taken(dataset, place, ref).version
+    assert version is not None
+    return version
+
+
+def test_a_file_is_listed_chosen_and_read_where_it_lies(empty, place, settings):
+    content = gzip.compress(STAYS_CSV)
+    place.put("2024/séjours à lire.csv.gz", content)
+    place.put("stays.parquet", written(STAYS))
+    place.put("notes.docx", b"PK\x03\x04")
+
+    files = listed(empty)
+    tasks.profile_version(version_of(empty, place, "2024/séjours à lire.csv.gz").pk)
+
+    assert set(files) == {"2024/séjours à lire.csv.gz", "stays.parquet"}
+    version = empty.versions.get()
+    assert version.status == "profiled", version.problem
+    file = version.only_file
+    assert (file.place, file.place_ref, file.stored_as) == (place.kind, "2024/séjours à lire.csv.gz", "")
+    assert version.sha256 == hashlib.sha256(content).hexdigest()
+    assert version.rows == 100 and version.size == len(content) == files["2024/séjours à lire.csv.gz"]
+    assert on_disk(settings.SOURCES) == [] and on_disk(settings.SCRATCH) == [], "nothing is copied"
+
+
+def test_a_parquet_file_is_read_where_it_lies(empty, place):
+    place.put("stays.parquet", written(STAYS))
+    listed(empty)
+
+    tasks.profile_version(version_of(empty, place, "stays.parquet").pk)
+
+    version = empty.versions.get()
+    assert (version.status, version.rows, version.only_file.format) == ("profiled", 90, "parquet")
+
+
+def test_a_source_that_changed_after_its_version_is_refused_with_its_mend(empty, place):
+    place.put("stays.csv", STAYS_CSV)
+    listed(empty)
+    version = version_of(empty, place, "stays.csv")
+    assert b"".join(sources.open_source(version)) == STAYS_CSV
+
+    place.put("stays.csv", STAYS_CSV.replace(b"40", b"39"))
+
+    with pytest.raises(BadInput, match=r"La source a changé : « stays\.csv »"):
+        list(sources.open_source(version))
+
+
+def test_a_source_that_is_gone_is_refused_with_its_mend(empty, place):
+    place.put("stays.csv", STAYS_CSV)
+    listed(empty)
+    version = version_of(empty, place, "stays.csv")
+
+    place.remove("stays.csv")
+
+    with pytest.raises(BadInput, match="n'est plus là où l'opérateur le tenait"):
+        list(sources.open_source(version))
+
+
+def test_a_file_that_changed_since_the_list_is_not_taken(empty, place, settings):
+    place.put("stays.csv", STAYS_CSV)
+    listed(empty)
+    place.put("stays.csv", STAYS_CSV + b"3,42\n")
+
+    order = taken(empty, place, "stays.csv")
+
+    assert "La source a changé" in order.problem and not empty.versions.exists()
+
+
+def test_a_name_that_no_list_gave_is_not_read(empty, place):
+    place.put("stays.csv", STAYS_CSV)
+    listed(empty)
+
+    with pytest.raises(BadInput, match="n'est pas dans la liste"):
+        placing.choose_file(empty, by=steward_of(empty.zone), place=place.kind, ref="../stays.csv", reading=Reading())
+
+
+def test_the_same_bytes_are_not_taken_twice(empty, place):
+    place.put("stays.csv", STAYS_CSV)
+    place.put("again.csv", STAYS_CSV)
+    listed(empty)
+    taken(empty, place, "stays.csv")
+
+    order = taken(empty, place, "again.csv")
+
+    assert "déjà la version 1" in order.problem
+
+
+@pytest.mark.parametrize(
+    "ref",
+    ["../x.csv", "/etc/passwd", "a/../../x.csv", "./x.csv", "a//x.csv", "", "x\0.csv", "a/b/c/d/e.csv", "x\n.csv"],
+)
+def test_an_address_that_leaves_the_place_opens_nothing(empty, place, ref):
+    place.put("x.csv", STAYS_CSV)
+    here = places.of_zone(empty.zone, place.kind)
+
+    with pytest.raises(BadInput, match="n'est pas celle d'un fichier de la zone"):
+        here.look(ref)
+
+
+# The folder
+
+
+@pytest.fixture
+def folder(empty, settings, tmp_path):
+    settings.SOURCES_FOLDER, settings.S3_BUCKET = tmp_path / "operator", ""
+    return InFolder(settings.SOURCES_FOLDER / empty.zone.slug)
+
+
+def test_links_pipes_and_devices_are_neither_listed_nor_opened(empty, folder, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret.csv").write_bytes(STAYS_CSV)
+    (folder.root / "link.csv").symlink_to(outside / "secret.csv")
+    (folder.root / "linked").symlink_to(outside)
+    os.mkfifo(folder.root / "pipe.csv")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(folder.root / "s.csv"))
+    folder.put("good.csv", STAYS_CSV)
+
+    assert set(listed(empty)) == {"good.csv"}
+    here = places.of_zone(empty.zone, "folder")
+    for ref in ("link.csv", "linked/secret.csv", "pipe.csv", "s.csv"):
+        with pytest.raises(BadInput, match="un lien, un tube ou un périphérique"):
+            here.look(ref)
+    listener.close()
+
+
+def test_a_file_replaced_by_a_link_between_list_and_reading_is_refused(empty, folder, tmp_path):
+    folder.put("stays.csv", STAYS_CSV)
+    listed(empty)
+    folder.remove("stays.csv")
+    (folder.root / "stays.csv").symlink_to("/etc/passwd")
+
+    order = taken(empty, folder, "stays.csv")
+
+    assert "un lien, un tube ou un périphérique" in order.problem
+
+
+def test_a_zone_whose_folder_is_a_link_has_nothing(empty, settings, tmp_path):
+    settings.SOURCES_FOLDER, settings.S3_BUCKET = tmp_path / "operator", ""
+    settings.SOURCES_FOLDER.mkdir()
+    (settings.SOURCES_FOLDER / empty.zone.slug).symlink_to("/etc")
+
+    assert listed(empty) == {}
+    with pytest.raises(BadInput):
+        places.of_zone(empty.zone, "folder").look("passwd")
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(empty, folder):
+    folder.put("stays.csv", STAYS_CSV * 40_000)
+    listed(empty)
+    here = places.of_zone(empty.zone, "folder")
+    pieces = here.open("stays.csv", mark=here.look("stays.csv").mark)
+    next(pieces)
+
+    with (folder.root / "stays.csv").open("ab") as file:
+        file.write(b"3,42\n")
+
+    with pytest.raises(BadInput, match="La source a changé"):
+        list(pieces)
+
+
+def test_other_bytes_of_the_same_size_and_time_are_found_by_their_fingerprint(empty, folder):
+    folder.put("stays.csv", STAYS_CSV)
+    listed(empty)
+    version = version_of(empty, folder, "stays.csv")
+    path = folder.root / "stays.csv"
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.write(STAYS_CSV.replace(b"40", b"39"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    with pytest.raises(BadInput, match="La source a changé"):
+        list(sources.open_source(version))
+
+
+def test_the_mark_of_a_file_and_the_answer_to_a_choice_never_change(empty, folder):
+    folder.put("stays.csv", STAYS_CSV)
+    listed(empty)
+    version = version_of(empty, folder, "stays.csv")
+
+    with pytest.raises(IntegrityError, match="version_file_mark_kept"), transaction.atomic():
+        version.files.update(place_mark="other")
+    with pytest.raises(IntegrityError, match="source_order_told_once"), transaction.atomic():
+        SourceOrder.objects.filter(version=version).update(version=None, problem="no")
+
+
+# S3 that does not answer
+
+
+def test_a_bucket_that_does_not_answer_is_told_without_its_secret(empty, settings, caplog):
+    settings.SOURCES_FOLDER, settings.S3_BUCKET = None, "nobody"
+    settings.S3_ENDPOINT, settings.S3_KEY, settings.S3_SECRET = "http://127.0.0.1:9", "key-of-nobody", SECRET
+
+    tasks.list_places(empty.zone_id)
+
+    listing = empty.zone.listings.get()
+    assert "Le stockage S3 ne répond pas" in listing.problem
+    told = caplog.text + listing.problem
+    assert SECRET not in told and "key-of-nobody" not in told
+
+
+# The page
+
+
+def test_the_steward_asks_for_the_list_chooses_a_file_and_sees_what_came_of_it(empty, folder):
+    folder.put("stays.csv", STAYS_CSV)
+    client = signed_in(steward_of(empty.zone))
+    page = reverse("placed-files", args=[empty.slug])
+    assert "n’a encore rien listé" in client.get(page).content.decode()
+
+    client.post(page, {"act": "list"})
+    tasks.list_places(empty.zone_id)
+    shown = client.get(page).content.decode()
+    options = {
+        "format": "csv",
+        "encoding": "utf-8",
+        "delimiter": "comma",
+        "header": "yes",
+        "missing": "",
+        "decimal": ".",
+    }
+    nothing = client.post(page, options)
+    chosen = client.post(page, {**options, "file": "folder:stays.csv"})
+    waiting = client.get(page).content.decode()
+    tasks.take_source(empty.source_orders.get().pk)
+    told = client.get(page).content.decode()
+
+    assert "stays.csv" in shown and 'value="folder:stays.csv"' in shown
+    assert nothing.status_code == 422 and "Choisissez un fichier" in nothing.content.decode()
+    assert chosen.status_code == 302
+    assert "en attente du poste de la zone" in waiting
+    assert empty.versions.get().get_absolute_url() in told
