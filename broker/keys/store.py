@@ -4,6 +4,7 @@ A data key is wrapped by its own key-encryption key; the database holds the wrap
 is deleting that one file: no backup of the database brings it back. Only the worker knows the folder.
 """
 
+import base64
 import os
 import secrets
 import stat
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pyrage
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -77,6 +79,10 @@ class KeyStore:
         if purpose == DataKey.Purpose.SOURCE:
             identity = pyrage.x25519.Identity.generate()
             secret, public = str(identity).encode(), str(identity.to_public())
+        elif purpose == DataKey.Purpose.SIGNING:
+            seed = secrets.token_bytes(32)
+            shown = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+            secret, public = seed.hex().encode(), base64.b64encode(shown).decode()
         else:
             secret, public = secrets.token_hex(32).encode(), ""
         nonce = secrets.token_bytes(NONCE)

@@ -14,12 +14,13 @@ class DataKey(models.Model):
         SOURCE = "source", _("scellement des sources d'une zone")
         TOKEN = "token", _("jetons de sujets d'une zone")
         PSEUDONYM = "pseudonym", _("pseudonymes d'une convention")
+        SIGNING = "signing", _("signature des manifestes d'une zone")
 
     purpose = models.CharField(max_length=20, choices=Purpose.choices)
     ref = models.CharField(max_length=60)
     wrapping_key_id = models.CharField(max_length=64, unique=True)
     wrapped = models.BinaryField()
-    public = models.CharField("clé publique age", max_length=80, blank=True)
+    public = models.CharField("clé publique", max_length=80, blank=True)
     created_at = models.DateTimeField(default=clock.now)
     destroyed_at = models.DateTimeField(null=True, blank=True)
 
