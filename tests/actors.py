@@ -4,6 +4,8 @@ Each has a browser (Django's test client) signed in through the same session fac
 factor included. `visitor` is signed in nowhere.
 """
 
+import base64
+import uuid
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -51,8 +53,6 @@ class World:
 
 def ready_release(convention, person):
     """A release of the convention's only version, ready, as its row says; its file is not there."""
-    import uuid
-
     from broker.keys.models import DataKey
     from broker.releases.models import Release
     from consent.models import GateDecision
@@ -75,7 +75,8 @@ def ready_release(convention, person):
         convention=convention, dataset_version=version, decision=decision, key=key, clear_sha256="1" * 64,
         ruleset_version="2026.11.0", recipe=recipe, recipe_sha256="0" * 64, delivery_mode="environment",
         requested_by=person, status="ready", built_at=clock.now(), size=1, sha256="0" * 64, stored_as="absent",
-        rows_in=10, rows_out=10, subjects_out=10, k_min=5, manifest={"certificate": "…"},
+        rows_in=10, rows_out=10, subjects_out=10, k_min=5, manifest={"certificate": "…"}, signature=b"s" * 64,
+        enclosed=dict.fromkeys(("LICENCE.txt", "datapackage.json", "croissant.json"), "…"),
         dropped={"no_subject": 0, "opposed": 0, "minor": 0, "small_class": 0},
     )  # fmt: skip
 
@@ -116,6 +117,7 @@ def world() -> World:
         created_by=representative,
     )  # fmt: skip
     release = ready_release(convention, named)
+    from broker.keys.models import DataKey
     from broker.releases.models import Inquiry, WithdrawalOrder
 
     withdrawal = WithdrawalOrder.objects.create(convention=convention, pseudonyms=["ab" * 16], due_on=clock.today())
@@ -123,8 +125,12 @@ def world() -> World:
         zone=zone, kind="subject", status="answered", found={"releases": [str(release.pk)]}, asked_by=operator,
         answered_at=clock.now(),
     )  # fmt: skip
+    signing_key = DataKey.objects.create(
+        purpose="signing", ref=f"zone:{zone.pk}", wrapping_key_id=uuid.uuid4().hex, wrapped=b"sealed",
+        public=base64.b64encode(bytes(32)).decode(),
+    )  # fmt: skip
     objects = {
-        "withdrawal": withdrawal, "inquiry": inquiry,
+        "signing_key": signing_key, "withdrawal": withdrawal, "inquiry": inquiry,
         "zone": zone, "service": service, "dataset": dataset, "version": dataset.versions.get(), "offer": offer,
         "convention": convention, "environment": environment, "startup": startup,
         "application": convention.application, "registry_entry": startup.registry_entries.get(),

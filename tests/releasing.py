@@ -202,3 +202,29 @@ def convention_on_curves(folder: Path, *, homes: int = 300, readings: int = 4, s
     convention.environment.age_recipient = str(identity.to_public())
     convention.environment.save(update_fields=["age_recipient"])
     return Ready(convention, str(identity), source)
+
+
+def convention_on_plain(folder: Path, content: bytes, columns: tuple[tuple[str, str], ...], **reading) -> Ready:
+    """A convention on road data without persons, downloaded as they are: `columns` are (name, type), in the order of
+    the file `content`."""
+    keys = KeyStore(settings.KEY_STORE)
+    zone = factories.zone("av_motorway")
+    recipient = keys.create("source", f"zone:{zone.pk}").public
+    dataset = factories.dataset(
+        zone, columns=tuple((name, kind, "measure", "") for name, kind in columns), domains=["road_infrastructure"],
+        is_personal=False, licence="Licence Ouverte 2.0",
+    )  # fmt: skip
+    source = folder / "counts.csv"
+    source.write_bytes(content)
+    seal = Seal(zone, recipient)
+    seal.write(content)
+    factories.version(
+        dataset, {"stays": seal.finish(source.name)}, rows={"stays": len(content.splitlines()) - 1},
+        readings={"stays": {**Reading(**reading).as_json(), "blank_lines": 0}},
+    )  # fmt: skip
+    offer = factories.offer(
+        dataset, columns=tuple(name for name, _kind in columns), delivery_mode="file_download",
+    )  # fmt: skip
+    convention = factories.convention(offer)
+    keys.create("pseudonym", f"convention:{convention.pk}")
+    return Ready(convention, "", source)

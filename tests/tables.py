@@ -118,7 +118,7 @@ def build(folder: Path, recipe: dict, record: dict, *, build_class=engine.Build,
         {
             "recipe": recipe, "sources": paths, "output": str(folder / "out"), "scratch": str(folder / "scratch"),
             "recipients": [], "pseudonym_key": KEY, "token_key": TOKEN_KEY, "opposed": [], "consented": [],
-            "memory_mib": 256, "threads": 2, "marks": {"terrain_licence": "Licence"}, **job,
+            "memory_mib": 256, "threads": 2, "licence": "Licence", **job,
         },
         lambda line: None,
         build_class=build_class,

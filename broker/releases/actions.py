@@ -1,5 +1,7 @@
 """The writes of a release: asked, begun, ready or failed."""
 
+import hashlib
+
 import duckdb
 from django.conf import settings
 from django.db import connection
@@ -12,9 +14,9 @@ from broker.audit.actions import describe, recorded
 from broker.audit.actor import Actor
 from broker.errors import BadInput, NotAllowed, WrongState
 from broker.keys.models import DataKey
-from broker.releases import deliveries, facts, manifest, permissions, recipe
+from broker.releases import deliveries, enclosing, facts, manifest, permissions, recipe, signing
 from broker.releases.models import Receipt, Release, TraceEntry
-from broker.releases.tables import is_single
+from broker.releases.tables import is_single, tables_of
 from consent import record
 from consent.models import Convention, GateDecision
 from zones.models import DatasetVersion
@@ -116,6 +118,15 @@ def _move(release: Release, act: str) -> Release:
     return row
 
 
+class Overtaken(WrongState):
+    """Another attempt builds this release: what this one made is no longer wanted."""
+
+
+def _require_attempt(row: Release, release: Release) -> None:
+    if row.attempt != release.attempt:
+        raise Overtaken(_("Une autre tentative a repris cette remise."))
+
+
 def _tell(release: Release, **detail) -> None:
     convention = release.convention
     describe(
@@ -144,8 +155,7 @@ def finish(release: Release, *, by=WORKER, result: dict, mark: str, tokens: byte
     Raises WrongState when another attempt has taken over, BadInput when an obligation was not carried out.
     """
     row = _move(release, "finish")
-    if row.attempt != release.attempt:
-        raise WrongState(_("Une autre tentative a repris cette remise."))
+    _require_attempt(row, release)
     owed = obligations_of(row.decision)
     made = manifest.receipts(owed, row.recipe, result, mark)
     undone = sorted(set(owed) - {one["obligation"] for one in made if one["is_done"]})
@@ -161,17 +171,28 @@ def finish(release: Release, *, by=WORKER, result: dict, mark: str, tokens: byte
     row.subjects_out, row.dropped, row.k_min = result["subjects_out"], result["dropped"], result["k_min"]
     row.clear_sha256, row.sha256, row.size = result["clear_sha256"], result["sha256"], result["size"]
     row.file_name, row.stored_as, row.built_at = file_name(row), stored_as, clock.now()
+    clear = {"path": clear_name(row), "sha256": row.clear_sha256, "bytes": result["clear_size"]}
+    if result["files"][0]["path"] is None:
+        named = {"table": tables_of(row.recipe)[0]["name"], "path": clear["path"]}
+        result = {**result, "files": [{**result["files"][0], **named}]}
+    row.enclosed = enclosing.compose(result["described"], files=result["files"], clear=clear)
+    key = signing.living_key(row.convention.zone)
     row.manifest = manifest.compose(
         release=row, recipe=row.recipe, result=result, mark=mark, made=made, file_name=row.file_name,
-        built_at=row.built_at,
+        built_at=row.built_at, enclosed=row.enclosed, signed_by=signing.told(row.convention.zone, key),
     )  # fmt: skip
+    signed = manifest.canonical(row.manifest)
+    row.signature, row.signed_with = signing.sign(key, signed), key
     row.progress = {"step": "ready", "percent": 100, "losses": result["losses"], "merged": result["merged"]}
     if "tables" in result:
         row.progress["tables"] = [
             {n: one[n] for n in ("name", "rows_in", "rows_out", "dropped")} for one in result["tables"]
         ]
     row.save()
-    _tell(row, sha256=row.sha256, receipts=[one["digest"] for one in made])
+    _tell(
+        row, sha256=row.sha256, receipts=[one["digest"] for one in made],
+        manifest_sha256=hashlib.sha256(signed).hexdigest(), signed_with=row.manifest["signed_by"]["key"],
+    )  # fmt: skip
     if row.replaces_id:
         withdraw(row.replaces, by=by, replaced_by=row)
     return row
@@ -199,17 +220,23 @@ def _write_trace(release: Release, tokens: bytes) -> None:
             copy.write_row((release.pk, tokens[start : start + 32]))
 
 
-def file_name(release: Release) -> str:
+def clear_name(release: Release) -> str:
+    """The name of the file once opened: the same for two releases of one recipe."""
     output, dataset = release.recipe["output"], release.recipe["dataset"]
-    form = output["format"] if is_single(release.recipe) else "zip"
-    ending = form + (".age" if output["sealed"] else "")
-    return f"{dataset['slug']}-v{dataset['version']}-{release.recipe['convention']}-{str(release.pk)[:8]}.{ending}"
+    ending = output["format"] if is_single(release.recipe) else "zip"
+    return f"{dataset['slug']}-v{dataset['version']}-{release.recipe['convention']}.{ending}"
+
+
+def file_name(release: Release) -> str:
+    name, _dot, ending = clear_name(release).rpartition(".")
+    return f"{name}-{str(release.pk)[:8]}.{ending}" + (".age" if release.recipe["output"]["sealed"] else "")
 
 
 @recorded("release.fail")
 def fail(release: Release, *, by=WORKER, problem: str) -> Release:
     """Nothing leaves: `problem` says why and what to do, without a value of the data."""
     row = _move(release, "fail")
+    _require_attempt(row, release)
     row.problem = problem
     row.save(update_fields=["status", "problem"])
     _tell(row, problem=problem)

@@ -31,7 +31,7 @@ from pathlib import Path
 import duckdb
 import pyrage
 
-from broker.releases import packages
+from broker.releases import formulas, packages, treating
 from broker.releases.dialects import name_of, text_of
 from broker.releases.plan import Plan, Statement
 from broker.releases.tables import TablePlan, TablesPlan, path_of
@@ -158,7 +158,8 @@ class Build:
                     self._check_values()
             result = self._measure(counts["rows_in"]) if self.recipe["personal"] else self._measure_plain()
             self.say({"step": "writing", "percent": 80})
-            return {**result, **self._write()}
+            keys = ["pseudonym", "event_rank"] if self.recipe["personal"] else []
+            return {**result, **self._write(result["rows_out"], {"primary_key": keys, "foreign_keys": []})}
 
     @contextmanager
     def _connected(self) -> Iterator:
@@ -324,13 +325,57 @@ class Build:
         """The columns of `query` and their types, as the file holds them."""
         return [(row[0], row[1]) for row in self.local.execute(f"DESCRIBE {query}").fetchall()]
 
-    def _write(self) -> dict:
+    def _shown(self, plan: Plan) -> tuple[str, dict]:
+        """The rows to copy, and what `packages` must say of their columns.
+
+        In a CSV, cells and names that a spreadsheet would take for formulas are shielded, and counted."""
+        select, form = plan.output(), self.recipe["output"]["format"]
+        types = dict(self._described(select))
+        if form != "csv":
+            fields = [{"name": name, "type": kind} for name, kind in types.items()]
+            return select, {"format": form, "fields": fields, "neutralised": {}}
+        texts = [name for name, kind in types.items() if kind == "VARCHAR"]
+        tests = [f"count(*) FILTER (WHERE {formulas.is_formula(name_of(name), plan._say)})" for name in texts]
+        counts = self.engine.execute(f"SELECT {', '.join(tests)} FROM ({select})").fetchone() if texts else ()
+        told = self._declared(plan, select, texts)
+        fields = [
+            {"name": formulas.shielded_name(name), "type": kind, **told.get(name, {})} for name, kind in types.items()
+        ]
+        shown = ", ".join(
+            f"{formulas.shielded(name_of(name), plan._say) if name in texts else name_of(name)}"
+            f" AS {name_of(formulas.shielded_name(name))}"
+            for name in types
+        )
+        neutralised = {name: count for name, count in zip(texts, counts, strict=True) if count}
+        return f"SELECT {shown} FROM ({select}) rows", {"format": form, "fields": fields, "neutralised": neutralised}
+
+    def _declared(self, plan: Plan, select: str, texts: list[str]) -> dict[str, dict]:
+        """By column left as the text that was read: its declared type, where every value is written so."""
+        if self.recipe["personal"]:
+            return {}
+        decimal = plan.recipe["reading"].get("decimal") or "."
+        typed = [c for c in plan.columns if c["name"] in texts and treating.type_of(c)]
+        if not typed:
+            return {}
+        tests = [treating.is_written_as(c, name_of(c["name"]), say=plan._say, decimal=decimal) for c in typed]
+        asked = ", ".join(f"coalesce(bool_and({test}), true)" for test in tests)
+        holds = self.engine.execute(f"SELECT {asked} FROM ({select})").fetchone()
+        return {
+            c["name"]: {"type": treating.type_of(c), **({"decimal": decimal} if decimal != "." else {})}
+            for c, is_so in zip(typed, holds, strict=True)
+            if is_so
+        }
+
+    def _write(self, rows: int, keys: dict) -> dict:
+        """Copy the rows to the pipe; `keys` are those that the description declares. The name of the only table and
+        its path are the worker's to say."""
+        select, told = self._shown(self.plan)
         fifo = self.scratch / "clear"
         os.mkfifo(fifo, 0o600)
         sealing = Sealing(fifo, Path(self.job["output"]), self.job["recipients"])
         sealing.start()
         try:
-            self._copy(self.plan.output(), fifo)
+            self._copy(select, fifo)
         except (duckdb.Error, OSError):
             # The reader may still wait for a first writer: give it an end of file, then say whose fault it was.
             os.close(os.open(fifo, os.O_RDWR | os.O_NONBLOCK))
@@ -344,7 +389,25 @@ class Build:
             "clear_size": sealing.clear_size,
             "sha256": sealing.sha256,
             "size": sealing.size,
-        }
+            "files": [
+                {
+                    "table": None, "path": None, "rows": rows, "sha256": sealing.clear_sha256,
+                    "bytes": sealing.clear_size, **told, **_as_shown(keys, told),
+                }
+            ],
+        }  # fmt: skip
+
+
+def _as_shown(keys: dict, told: dict) -> dict:
+    """The keys of a table by the names that stand in its file."""
+    if told["format"] != "csv":
+        return keys
+    primary = [formulas.shielded_name(name) for name in keys["primary_key"]]
+    foreign = [
+        {**key, **{side: [formulas.shielded_name(name) for name in key[side]] for side in ("fields", "to")}}
+        for key in keys["foreign_keys"]
+    ]
+    return {"primary_key": primary, "foreign_keys": foreign}
 
 
 class TablesBuild(Build):
@@ -499,7 +562,7 @@ class TablesBuild(Build):
         if len(self.whole.tables) == 1:
             [one] = self.whole.tables
             self.plan = one
-            return self._write()
+            return self._write(result["rows_out"], self.whole.declared(one))
         outlet = self.scratch / "clear"
         os.mkfifo(outlet, 0o600)
         sealing = Sealing(outlet, Path(self.job["output"]), self.job["recipients"])
@@ -531,11 +594,12 @@ class TablesBuild(Build):
         fifo = self.scratch / "table"
         fifo.unlink(missing_ok=True)
         os.mkfifo(fifo, 0o600)
-        told = {"table": one.table["name"], "path": member_path(one.table["name"], form), "format": form}
+        select, shown = self._shown(one)
+        told = {"table": one.table["name"], "path": member_path(one.table["name"], form), **shown}
         packing = Packing(fifo, archive, told["path"])
         packing.start()
         try:
-            self._copy(one.output(), fifo)
+            self._copy(select, fifo)
         except (duckdb.Error, OSError):
             os.close(os.open(fifo, os.O_RDWR | os.O_NONBLOCK))
             packing.join(timeout=5)
@@ -545,8 +609,7 @@ class TablesBuild(Build):
             raise packing.error
         return {
             **told, "sha256": packing.sha256, "bytes": packing.size, "rows": rows,
-            "fields": [{"name": name, "type": kind} for name, kind in self._described(one.output())],
-            **self.whole.declared(one),
+            **_as_shown(self.whole.declared(one), told),
         }  # fmt: skip
 
 
@@ -579,19 +642,10 @@ def member_path(table: str, form: str) -> str:
 def accompanying(job: dict, files: list[dict]) -> list[tuple[str, bytes]]:
     """The members after the tables: the licence, and the descriptions that other people's tools read."""
     members = []
-    if licence := job.get("licence") or job.get("marks", {}).get("terrain_licence"):
+    if licence := job.get("licence"):
         members.append(("LICENCE.txt", licence.encode()))
     if about := job.get("about"):
-        said = job.get("words", {})
-        shown = [
-            {
-                **one,
-                "fields": [
-                    field | {"words": said.get(one["table"], {}).get(field["name"], "")} for field in one["fields"]
-                ],
-            }
-            for one in files
-        ]
+        shown = packages.with_words(files, job["words"])
         members.append(("datapackage.json", packages.as_bytes(packages.datapackage(about=about, files=shown))))
         members.append(("croissant.json", packages.as_bytes(packages.croissant(about=about, files=shown))))
     return members

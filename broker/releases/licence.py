@@ -11,8 +11,6 @@ TITLE = f"Licence d'expérimentation Terrain, version {VERSION}"
 FILE_NAME = "LICENCE.txt"
 TEXT = (Path(__file__).parent / "LICENCE.fr.txt").read_text(encoding="utf-8")
 SHA256 = hashlib.sha256(TEXT.encode()).hexdigest()
-# What stands inside a Parquet file: enough to know the rule, and to find the text.
-MENTION = f"Expérimentation seulement. {TITLE}, SHA-256 {SHA256}."
 
 
 def facts() -> dict:
@@ -20,3 +18,8 @@ def facts() -> dict:
     return {
         "title": TITLE, "version": VERSION, "sha256": SHA256, "path": FILE_NAME, "bytes": len(TEXT.encode()),
     }  # fmt: skip
+
+
+def mention(told: dict) -> str:
+    """What stands inside a Parquet file of the licence `told` (see `facts`): the rule, and where the text is."""
+    return f"Expérimentation seulement. {told['title']}, SHA-256 {told['sha256']}."

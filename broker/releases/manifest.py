@@ -14,22 +14,7 @@ from broker.releases import words
 from broker.releases.tables import blanked_of, columns_of, quasi_of, tables_of
 from zones.reading import Reading, mends_in_words
 
-LICENCE_VERSION = "2026.11.0"
 NAMED_GROUPS = 6  # the certificate stays one paragraph; the page draws every group
-LICENCE = """Licence d'expérimentation Terrain, version 2026.11.0
-
-Expérimentation seulement. Les données jointes sont remises sous la convention nommée au manifeste, à l'organisme et
-aux personnes qu'elle nomme, pour sa seule finalité et jusqu'à son dernier jour inclus (heure de Paris).
-Elles ne servent ni à exploiter ni à alimenter un produit ou service commercialisé, ni à décider à l'égard d'une
-personne (clause 10). Toute tentative d'identification, tout rapprochement non autorisé et toute transmission à un
-tiers sont interdits (clause 9). Toute identification fortuite est signalée sous 24 heures.
-Un ordre de retrait s'exécute sous 15 jours (clause 14) ; à la fin de la convention, toutes les copies sont supprimées
-sous 15 jours et attestées (clause 20). Un usage commercial relève d'une licence distincte.
-"""
-
-
-def licence_sha256() -> str:
-    return hashlib.sha256(LICENCE.encode()).hexdigest()
 
 
 def watermark(key: bytes, convention: str, recipe_sha256: str) -> str:
@@ -90,7 +75,7 @@ def receipts(obligations: list[str], recipe: dict, result: dict, mark: str) -> l
         ),
         "mark_experimental": (
             1,
-            {"watermark": mark, "licence_sha256": licence_sha256(), "clear_sha256": result["clear_sha256"]},
+            {"watermark": mark, "licence_sha256": _licence(result)["sha256"], "clear_sha256": result["clear_sha256"]},
             True,
         ),
     }
@@ -117,6 +102,10 @@ def _mended(recipe: dict) -> dict:
     """What was mended as each file was read, by table where there are several."""
     told = {one["name"]: one["reading"].get("mended", {}) for one in tables_of(recipe)}
     return next(iter(told.values())) if len(told) == 1 else told
+
+
+def _licence(result: dict) -> dict:
+    return result["described"]["about"]["licence"]
 
 
 def certificate(recipe: dict, result: dict, *, title: str, period: str) -> str:
@@ -199,6 +188,7 @@ def mends_of(recipe: dict) -> list[tuple[str, list[str]]]:
 BY_TABLE = (
     "exclude_opposed_subjects", "keep_consented_subjects_only", "exclude_minors", "generalise_or_suppress",
 )  # fmt: skip
+TOLD_OF_A_FILE = ("table", "path", "format", "sha256", "bytes", "rows", "fields", "neutralised")
 TOLD_COUNTS = ("blank_reinforced_codes",)  # counts of cells; counts of persons' rows are the operator's alone
 
 
@@ -208,11 +198,29 @@ def _told(receipt: dict) -> dict:
     return {name: receipt[name] for name in names}
 
 
-def compose(*, release, recipe: dict, result: dict, mark: str, made: list[dict], file_name: str, built_at) -> dict:
-    """The manifest: recipe, versions, digests, decision, receipts, rows lost, licence, watermark, certificate."""
+def canonical(manifest: dict) -> bytes:
+    """The bytes that are signed and handed out. Source: RFC 8785."""
+    return rfc8785.dumps(manifest)
+
+
+def compose(
+    *,
+    release,
+    recipe: dict,
+    result: dict,
+    mark: str,
+    made: list[dict],
+    file_name: str,
+    built_at,
+    enclosed: dict,
+    signed_by: dict,
+) -> dict:
+    """The manifest: recipe, versions, digests, decision, receipts, rows lost, licence, watermark, certificate.
+
+    `enclosed`: the text of each file that goes with it; `signed_by`: who signs, with which key."""
     dataset = release.dataset_version.dataset
     return {
-        "format": "terrain-manifest/1",
+        "format": "terrain-manifest/2",
         "kind": "experimental",
         "release": str(release.pk),
         "convention": recipe["convention"],
@@ -233,10 +241,15 @@ def compose(*, release, recipe: dict, result: dict, mark: str, made: list[dict],
         "k": {"required": recipe["k"], "measured": result["k_min"]} if recipe["personal"] else None,
         "bounds": result["bounds"],
         "receipts": [_told(one) for one in made],
-        "licence": LICENCE,
-        "licence_version": LICENCE_VERSION,
-        "licence_sha256": licence_sha256(),
+        "licence": result["described"]["licence"],
+        "licence_version": _licence(result)["version"],
+        "licence_sha256": _licence(result)["sha256"],
+        "described": {name: result["described"][name] for name in ("about", "words")},
         "watermark": mark,
+        "watermark_in": "file" if recipe["output"]["format"] == "parquet" else "manifest",
+        "files": [{name: one[name] for name in TOLD_OF_A_FILE} for one in result["files"]],
+        "enclosed": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in sorted(enclosed.items())},
+        "signed_by": signed_by,
         "certificate": certificate(recipe, result, title=dataset.title, period=dataset.period),
         "built_at": built_at.isoformat(),
     }

@@ -107,6 +107,20 @@ def names_of(files: list[dict]) -> dict[str, str]:
     return names
 
 
+def with_words(files: list[dict], words: dict[str, dict[str, str]]) -> list[dict]:
+    """`files`, each column with what was done to it: `words` by table and column."""
+    return [
+        {
+            **one,
+            "fields": [
+                {**field, "words": words.get(one["table"], {}).get(field["name"].removeprefix("'"), "")}
+                for field in one["fields"]
+            ],
+        }
+        for one in files
+    ]
+
+
 # ------------------------------------------------------------------------------------------------- Data Package
 
 

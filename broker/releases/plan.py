@@ -168,7 +168,8 @@ class Plan:
             typed = self._typed(column)
             of = name_of(column["name"])
             if typed != of and column["treatment"]["kind"] in treating.TYPED:
-                found.append((column["name"], f"count(*) FILTER (WHERE {of} IS NOT NULL AND {typed} IS NULL)"))
+                wrong = f"{of} IS NOT NULL AND NOT coalesce({treating.is_within(column, typed, say=self._say)}, false)"
+                found.append((column["name"], f"count(*) FILTER (WHERE {wrong})"))
         return found
 
     def _subject(self) -> str:

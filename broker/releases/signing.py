@@ -53,6 +53,11 @@ def pem(key: DataKey) -> str:
     return _public(key).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
+def told(zone: Zone, key: DataKey) -> dict:
+    """Who signs, as the manifest says it."""
+    return {"algorithm": ALGORITHM, "key": number(key), "zone": zone.reference, "signer": str(zone.operator)}
+
+
 def sign(key: DataKey, document: bytes) -> bytes:
     """The signature of `document`, 64 bytes. Raises WrongState when the store cannot open the key."""
     seed = KeyStore(settings.KEY_STORE).open(DataKey.Purpose.SIGNING, key.ref, covered_by="release.ready")

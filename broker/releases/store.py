@@ -34,11 +34,21 @@ def attempt_path(release: Release) -> Path:
     return _folder() / f"{release.pk}.{release.attempt}.part"
 
 
+def _name(release: Release) -> str:
+    return f"{release.pk}.sealed" if release.recipe["output"]["sealed"] else f"{release.pk}.clear"
+
+
 def publish(release: Release) -> str:
     """Give the attempt's file its name, in one move; returns the name to store."""
-    name = f"{release.pk}.sealed" if release.recipe["output"]["sealed"] else f"{release.pk}.clear"
-    attempt_path(release).replace(_folder() / name)
-    return name
+    attempt_path(release).replace(_folder() / _name(release))
+    return _name(release)
+
+
+def discard(release: Release) -> None:
+    """Remove the file of a release that failed after its file had its name."""
+    if release.status != Release.Status.FAILED:
+        raise ValueError("only a failed release is discarded")
+    (_folder() / _name(release)).unlink(missing_ok=True)
 
 
 def forget_attempts(release: Release) -> None:

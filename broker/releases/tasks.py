@@ -24,7 +24,18 @@ from broker.audit.actor import SYSTEM
 from broker.errors import BadInput, TerrainError, WrongState
 from broker.keys.models import DataKey
 from broker.keys.store import KeyStore
-from broker.releases import actions, inquiries, manifest, matching, rebuilds, store, withdrawals
+from broker.releases import (
+    actions,
+    enclosing,
+    inquiries,
+    licence,
+    manifest,
+    matching,
+    rebuilds,
+    signing,
+    store,
+    withdrawals,
+)
 from broker.releases.models import Inquiry, Release
 from broker.releases.tables import quasi_of
 from consent import consents, oppositions
@@ -117,22 +128,28 @@ def build(release: Release, *, is_last_try: bool = False) -> Release | None:
     except (OperationalError, InterfaceError):
         if not is_last_try:
             raise
-        actions.fail(release, by=actions.WORKER, problem=_("La base de données n'a pas répondu. Demandez à nouveau."))
+        _fail(release, _("La base de données n'a pas répondu. Demandez à nouveau."))
         raise
     except DataKey.DoesNotExist:
         problem = _("La clé de la convention n'a pas été faite. L'opérateur doit relancer son poste de préparation.")
-        actions.fail(release, by=actions.WORKER, problem=problem)
+        _fail(release, problem)
+    except actions.Overtaken:
+        return None  # said in the log; the release is the other attempt's
     except TerrainError as error:
-        actions.fail(release, by=actions.WORKER, problem=str(error))
+        _fail(release, str(error))
     except OSError as error:
         if error.errno not in FULL:
-            actions.fail(release, by=actions.WORKER, problem=_unforeseen())
+            _fail(release, _unforeseen())
             raise
-        actions.fail(release, by=actions.WORKER, problem=str(_no_room()))
+        _fail(release, str(_no_room()))
     except Exception:
-        actions.fail(release, by=actions.WORKER, problem=_unforeseen())
+        _fail(release, _unforeseen())
         raise
     return None
+
+
+def _fail(release: Release, problem: str) -> None:
+    store.discard(actions.fail(release, by=actions.WORKER, problem=problem))
 
 
 def _unforeseen() -> str:
@@ -159,6 +176,7 @@ def _build(release: Release) -> Release:
                 lambda line: actions.report_progress(release, line["step"], line["percent"]),
             )  # fmt: skip
         result["sealed_to"] = job["recipients"]
+        result["described"] = {name: job[name] for name in ("about", "words", "licence")}
         for name in ("opposed", "consented"):
             result[f"{name}_sha256"] = hashlib.sha256("".join(sorted(job[name])).encode()).hexdigest()
         tokens = (scratch / "tokens").read_bytes() if (scratch / "tokens").exists() else b""
@@ -190,6 +208,8 @@ def _job(release: Release, scratch: Path) -> tuple[dict, str]:
     keys, zone = KeyStore(settings.KEY_STORE), release.convention.zone
     key = keys.open("pseudonym", f"convention:{release.convention_id}", covered_by="data.build")
     mark = manifest.watermark(key, release.recipe["convention"], release.recipe_sha256)
+    signing.living_key(zone)
+    described = enclosing.described(release, mark)
     job = {
         "recipe": release.recipe,
         "output": str(store.attempt_path(release)),
@@ -202,11 +222,11 @@ def _job(release: Release, scratch: Path) -> tuple[dict, str]:
         "marks": {
             "terrain_kind": "experimental",
             "terrain_convention": release.recipe["convention"],
-            "terrain_release": str(release.pk),
             "terrain_watermark": mark,
-            "terrain_licence": manifest.LICENCE,
+            "terrain_licence": licence.mention(described["about"]["licence"]),
         },
         "lookups": {"commune_group": str(groups.PATH)},
+        **described,  # written into an archive of several tables (`packages`)
         "memory_mib": MEMORY_MIB,
         "threads": os.cpu_count() or 1,
     }

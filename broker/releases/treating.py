@@ -49,6 +49,38 @@ def typed(column: dict, *, say, of: str, decimal: str = ".", as_read: bool = Fal
     return say("try_cast", x=of, type=wanted)
 
 
+def type_of(column: dict) -> str | None:
+    """The engine's type of `column`, where it is no text."""
+    return NUMERIC.get(column["type"].lower()) or MOMENT.get(column["type"].lower())
+
+
+FARTHEST = {
+    "DOUBLE": ("-1.7976931348623157E308", "1.7976931348623157E308"),
+    "TIMESTAMP": ("'0001-01-01 00:00:00'", "'9999-12-31 23:59:59.999999'"),
+    "DATE": ("'0001-01-01'", "'9999-12-31'"),
+}
+
+
+def is_within(column: dict, value: str, *, say) -> str:
+    """Whether the typed `value` is one that other tools can hold: no NaN (greater than every number in both engines),
+    no infinity, no date outside the calendar. Null where there is no value."""
+    kind = type_of(column) or ""
+    if kind not in FARTHEST:
+        return f"({value} IS NOT NULL)"
+    low, high = (say("try_cast", x=end, type=kind) for end in FARTHEST[kind])
+    return f"({value} BETWEEN {low} AND {high})"
+
+
+def is_written_as(column: dict, of: str, *, say, decimal: str) -> str:
+    """Whether the text `of` is written as the type of `column` says, in the way that any reader understands."""
+    kind, sign = NUMERIC.get(column["type"].lower()), "," if decimal == "," else "[.]"
+    if kind:
+        digits = "[0-9]+" if kind == "BIGINT" else f"([0-9]+({sign}[0-9]*)?|{sign}[0-9]+)([eE][+-]?[0-9]+)?"
+        written = say("match", x=of, pattern=rf"^[+-]?{digits}\z", group=0)
+        return f"{written} <> '' OR {of} IS NULL"
+    return f"{is_within(column, typed(column, say=say, of=of), say=say)} OR {of} IS NULL"
+
+
 def department(cell: Cell) -> str:
     """The first two signs of a commune or postal code, three overseas."""
     return _department(cell.of)

@@ -4,7 +4,7 @@ import uuid
 
 import psycopg
 import pytest
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 
 from broker.keys.models import DataKey
 from broker.releases.models import Delivery, Receipt, Release, TraceEntry
@@ -48,7 +48,14 @@ def ready(convention):
         release=release, obligation="apply_profile", what="x", count=1, digest="d" * 64, is_done=True
     )
     Release.objects.filter(pk=release.pk).update(
-        status="ready", built_at=release.requested_at, size=10, sha256="b" * 64, clear_sha256="c" * 64, stored_as="x"
+        status="ready",
+        built_at=release.requested_at,
+        size=10,
+        sha256="b" * 64,
+        clear_sha256="c" * 64,
+        stored_as="x",
+        signature=b"s" * 64,
+        signed_with=release.key,
     )
     release.refresh_from_db()
     return release
@@ -73,6 +80,19 @@ def test_a_release_under_the_key_of_another_convention_is_refused(committed):
         committed, "UPDATE releases_release SET key_id = %s WHERE id = %s", [foreign.pk, release.pk],
         "release_key_is_of_its_convention",
     )  # fmt: skip
+
+
+def test_a_release_is_not_ready_without_the_signature_of_its_manifest(committed):
+    release = building(factories.convention())
+    Receipt.objects.create(
+        release=release, obligation="apply_profile", what="x", count=1, digest="d" * 64, is_done=True
+    )
+
+    for unsigned in ({"signature": b"short"}, {"signature": b"s" * 64, "signed_with": None}):
+        with pytest.raises(IntegrityError, match="without the signature"), transaction.atomic():
+            Release.objects.filter(pk=release.pk).update(
+                status="ready", built_at=release.requested_at, size=1, sha256="b" * 64, stored_as="x", **unsigned
+            )
 
 
 def test_a_release_is_not_ready_while_an_obligation_has_no_done_receipt(committed):
@@ -186,7 +206,13 @@ def test_the_index_and_receipts_of_a_built_release_never_change(committed):
         release=release, obligation="apply_profile", what="x", count=1, digest="d" * 64, is_done=True
     )
     Release.objects.filter(pk=release.pk).update(
-        status="ready", built_at=release.requested_at, size=1, sha256="b" * 64, stored_as="x"
+        status="ready",
+        built_at=release.requested_at,
+        size=1,
+        sha256="b" * 64,
+        stored_as="x",
+        signature=b"s" * 64,
+        signed_with=release.key,
     )
 
     for sql in (

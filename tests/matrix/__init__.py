@@ -50,6 +50,7 @@ PLACES = {
     "identifiants": ("credential", "pk"),
     "ordres-de-retrait": ("withdrawal", "pk"),
     "enquetes": ("inquiry", "pk"),
+    "cles": ("signing_key", "pk"),
     "coupe-circuits": ("switch", "pk"),
     "imports": ("consent_import", "pk"),
     "preuve": ("leaf", "index"),

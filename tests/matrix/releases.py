@@ -1,6 +1,6 @@
 """Releases, asked for by the persons a convention names; the unseen is a 404."""
 
-from tests.matrix import only, signed_in
+from tests.matrix import everybody, only, signed_in
 
 # Whoever may know of the convention: its organisation, the operator's roles, the auditor.
 SEEN = {"member": 200, "representative": 200, "named": 200, "operator": 200, "steward": 200, "dpo": 200, "auditor": 200}
@@ -13,6 +13,13 @@ ROUTES = {
     "release-detail": only(404, **SEEN),
     "release-progress": only(404, **SEEN),
     "release-manifest": only(404, **SEEN),
+    "release-signature": only(404, **SEEN),
+    "release-licence": only(404, **SEEN),
+    "release-datapackage": only(404, **SEEN),
+    "release-croissant": only(404, **SEEN),
+    # Whoever holds a manifest may check it.
+    "signing-keys": everybody(200),
+    "signing-key": everybody(200),
     # An up-to-date release has nothing to rebuild: 409 for whoever may ask.
     "POST release-rebuild": only(
         404, **{**dict.fromkeys(SEEN, 403), "named": 409, "operator": 409, "steward": 409, "dpo": 409}

@@ -60,6 +60,10 @@ class Release(models.Model):
     file_name = models.CharField(max_length=120, blank=True)
     stored_as = models.CharField(max_length=160, blank=True)
     manifest = models.JSONField(default=dict)
+    # Over the canonical bytes of the manifest (`signing`), and what goes with the file: name -> text (`enclosing`).
+    signature = models.BinaryField(max_length=64, default=bytes)
+    signed_with = models.ForeignKey(DataKey, models.PROTECT, null=True, blank=True, related_name="signed_releases")
+    enclosed = models.JSONField(default=dict)
     built_at = models.DateTimeField(null=True, blank=True)
 
     objects = ReleaseQuerySet.as_manager()

@@ -4,7 +4,7 @@ from typing import Any
 
 import duckdb
 from django.contrib import messages
-from django.http import JsonResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.formats import number_format
@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from broker.accounts import second_factor
 from broker.audit.actor import of as actor_of
 from broker.errors import NotAllowed, Reason, Refused
-from broker.releases import actions, facts, manifest, permissions, rebuilds, withdrawals, words
+from broker.releases import actions, enclosing, facts, manifest, permissions, rebuilds, withdrawals, words
 from broker.releases.forms import ReleaseForm
 from broker.releases.models import Release
 from broker.releases.tables import columns_of
@@ -85,14 +85,43 @@ def progress(request, pk):
     return answer
 
 
-@require_GET
-def manifest_json(request, pk):
+def _with_manifest(request, pk) -> Release:
     release = get_object_or_404(_releases(request), pk=pk)
     if not release.manifest:
         raise NotAllowed(_("Le manifeste est écrit quand la remise est prête."))
-    answer = JsonResponse(release.manifest, json_dumps_params={"ensure_ascii": False, "indent": 1})
-    answer["Content-Disposition"] = f'attachment; filename="manifeste-{str(release.pk)[:8]}.json"'
+    return release
+
+
+def _attached(content: bytes, name: str, kind: str) -> HttpResponse:
+    answer = HttpResponse(content, content_type=kind)
+    answer["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer
+
+
+@require_GET
+def manifest_json(request, pk):
+    """The very bytes that were signed."""
+    release = _with_manifest(request, pk)
+    name = f"manifeste-{str(release.pk)[:8]}.json"
+    return _attached(manifest.canonical(release.manifest), name, "application/json")
+
+
+@require_GET
+def manifest_sig(request, pk):
+    """The signature of `manifest_json`, 64 bytes of Ed25519."""
+    release = _with_manifest(request, pk)
+    if not release.signature:
+        raise NotAllowed(_("Cette remise date d'avant les manifestes signés : demandez-en une nouvelle."))
+    return _attached(bytes(release.signature), f"manifeste-{str(release.pk)[:8]}.sig", "application/octet-stream")
+
+
+@require_GET
+def enclosed(request, pk, name):
+    """A file that goes with the release: licence, data package, Croissant."""
+    release = _with_manifest(request, pk)
+    if name not in release.enclosed:
+        raise NotAllowed(_("Cette remise date d'avant les fichiers joints : demandez-en une nouvelle."))
+    return _attached(release.enclosed[name].encode(), name, enclosing.TYPES[name])
 
 
 @require_POST
