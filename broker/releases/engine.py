@@ -146,20 +146,25 @@ class Build:
     def run(self) -> dict:
         check_header(self.job["source"], self.recipe)
         with duckdb.connect() as self.local, self._connected() as self.engine:
-            self._configure()
-            self._load_tokens()
-            self._load_lookups(self.plan.lookups())
-            counts: dict[str, int] = {}
-            for statement in self.plan.statements():
-                self.say({"step": statement.step, "percent": statement.percent})
-                self._make(statement)
-                if statement.name == "source":
-                    counts["rows_in"] = self._number("SELECT count(*) FROM source")
-                    self._check_values()
-            result = self._measure(counts["rows_in"]) if self.recipe["personal"] else self._measure_plain()
+            rows_in = self._carry_out()
+            result = self._measure(rows_in) if self.recipe["personal"] else self._measure_plain()
             self.say({"step": "writing", "percent": 80})
             keys = ["pseudonym", "event_rank"] if self.recipe["personal"] else []
             return {**result, **self._write(result["rows_out"], {"primary_key": keys, "foreign_keys": []})}
+
+    def _carry_out(self) -> int:
+        """Run the statements of the plan, up to the rows kept; returns how many were read."""
+        self._configure()
+        self._load_tokens()
+        self._load_lookups(self.plan.lookups())
+        rows_in = 0
+        for statement in self.plan.statements():
+            self.say({"step": statement.step, "percent": statement.percent})
+            self._make(statement)
+            if statement.name == "source":
+                rows_in = self._number("SELECT count(*) FROM source")
+                self._check_values()
+        return rows_in
 
     @contextmanager
     def _connected(self) -> Iterator:
@@ -221,11 +226,9 @@ class Build:
         if wrong := {name: count for (name, _), count in zip(misread, counts, strict=True) if count}:
             raise Unbuildable("type", columns=wrong)
 
-    def _measure(self, rows_in: int) -> dict:
-        self.say({"step": "thresholds", "percent": 76})
-        plan, subject = self.plan, name_of(self.plan.subject)
-        if self.recipe["minors"]["rule"] == "exclude" and self.recipe["minors"]["age_column"] is None:
-            raise Unbuildable("no_age")
+    def _dropped(self, rows_in: int) -> tuple[dict[str, int], int, int]:
+        """Rows lost by reason, rows left before small classes go, rows kept."""
+        subject = name_of(self.plan.subject)
         no_subject = self._number(f"SELECT count(*) FROM source WHERE {subject} IS NULL")
         known = self._number(f"SELECT count(*) FROM source JOIN subject ON source.{subject} = subject.subject")
         agreed = (
@@ -244,6 +247,14 @@ class Build:
             "minor": agreed - base,
             "small_class": base - rows_out,
         }
+        return dropped, base, rows_out
+
+    def _measure(self, rows_in: int) -> dict:
+        self.say({"step": "thresholds", "percent": 76})
+        plan = self.plan
+        if self.recipe["minors"]["rule"] == "exclude" and self.recipe["minors"]["age_column"] is None:
+            raise Unbuildable("no_age")
+        dropped, base, rows_out = self._dropped(rows_in)
         if dropped["small_class"] * 100 > self.recipe["suppression_max_pct"] * base:
             raise Unbuildable("suppression", rows=dropped["small_class"], of=base, k_min=self.recipe["k"])
         if rows_out == 0:
@@ -424,19 +435,25 @@ class TablesBuild(Build):
         for one in self.whole.tables:
             check_header(self.job["sources"][one.table["name"]], one.table)
         with duckdb.connect() as self.local, self._connected() as self.engine:
-            self._configure()
-            self._load_tokens()
-            self._load_lookups(self.whole.lookups())
-            for statement in self.whole.statements():
-                self.say({"step": statement.step, "percent": statement.percent})
-                self._make(statement)
-                if statement.name.startswith("source_"):
-                    self._check_types(self.whole.tables[int(statement.name.removeprefix("source_"))])
-                if statement.name == "known" and self.whole.has_cohort and (n := self._number(self.whole.doubled())):
-                    raise Unbuildable("doubled", table=self.whole.head.table["name"], subjects=n)
+            self._carry_out()
             result = self._measure_tables()
             self.say({"step": "writing", "percent": 80})
             return {**result, **self._write_tables(result)}
+
+    def _carry_out(self) -> int:
+        self._configure()
+        self._load_tokens()
+        self._load_lookups(self.whole.lookups())
+        rows_in = 0
+        for statement in self.whole.statements():
+            self.say({"step": statement.step, "percent": statement.percent})
+            self._make(statement)
+            if statement.name.startswith("source_"):
+                rows_in += self._number(f"SELECT count(*) FROM {statement.name}")
+                self._check_types(self.whole.tables[int(statement.name.removeprefix("source_"))])
+            if statement.name == "known" and self.whole.has_cohort and (n := self._number(self.whole.doubled())):
+                raise Unbuildable("doubled", table=self.whole.head.table["name"], subjects=n)
+        return rows_in
 
     def _check_types(self, one: TablePlan):
         misread = one.misread()
@@ -678,6 +695,72 @@ class Packing(threading.Thread):
         self.sha256, self.size = rows.sha256.hexdigest(), rows.size
 
 
+class Preview(Build):
+    """What a release would be, in figures alone: the same plan, then no file, and no value of a small group.
+
+    A group is told of when it holds job["preview"]["floor"] distinct subjects or more, and then by a whole percentage.
+    `pseudonym_key` may be any: no pseudonym leaves this process.
+    """
+
+    def run(self) -> dict:
+        check_header(self.job["source"], self.recipe)
+        with duckdb.connect() as self.local, self._connected() as self.engine:
+            rows_in = self._carry_out()
+            self.say({"step": "thresholds", "percent": 80})
+            return self._figures(rows_in) if self.recipe["personal"] else self._measure_plain()
+
+    def _figures(self, rows_in: int) -> dict:
+        plan, k = self.plan, self.recipe["k"]
+        dropped, base, rows_out = self._dropped(rows_in)
+        k_min = self._number(plan.smallest_class()) if rows_out else 0
+        if self.recipe["minors"]["rule"] == "exclude" and self.recipe["minors"]["age_column"] is None:
+            refused = "no_age"
+        elif dropped["small_class"] * 100 > self.recipe["suppression_max_pct"] * base:
+            refused = "suppression"
+        else:
+            refused = "empty" if not rows_out else "k" if k_min < k else ""
+        identifiers = [name for name, count in self._identifiers().items() if count] if rows_out else []
+        found = {
+            "rows_in": rows_in, "dropped": dropped, "rows_out": rows_out, "k_min": k_min, "identifiers": identifiers,
+            "subjects_out": self._number("SELECT count(DISTINCT terrain_sid) FROM kept"),
+            "refused": refused or ("identifier" if identifiers else ""),
+            "k_before": 0, "small_before": 0, "without": {}, "losses": {},
+        }  # fmt: skip
+        if not plan.quasi or not base:
+            return found
+        found["k_before"], found["small_before"] = (int(n) for n in self.engine.execute(plan.read_classes()).fetchone())
+        self.engine.execute(plan.cells())
+        found["without"] = {name: self._number(plan.lost_without(name)) for name in plan.quasi}
+        floor = int(self.job["preview"]["floor"])
+        found["losses"] = {
+            name: [[value, round(100 * lost / before)] for value, before, lost in self.engine.execute(sql).fetchall()]
+            for name, sql in ((name, plan.losses_told(name, floor=floor)) for name in plan.quasi)
+        }
+        return found
+
+
+class TablesPreview(TablesBuild):
+    """The same over several tables, without what each column costs: a class there spans tables."""
+
+    def run(self) -> dict:
+        for one in self.whole.tables:
+            check_header(self.job["sources"][one.table["name"]], one.table)
+        with duckdb.connect() as self.local, self._connected() as self.engine:
+            self._carry_out()
+            persons = self.recipe["personal"]
+            told = [self._measure_one(one) if persons else self._measure_plain_one(one) for one in self.whole.released]
+            found, refused, k_min = self._sum(told), "", 0
+            try:
+                k_min = self._measure_tables()["k_min"]
+            except Unbuildable as error:
+                refused, k_min = error.code, error.facts.get("k_min", 0)
+            return {
+                **{name: found[name] for name in ("rows_in", "rows_out", "dropped")}, "refused": refused,
+                "k_min": k_min if refused in ("", "k") else 0, "without": {}, "losses": {},
+                "identifiers": [name for name, count in found["identifiers"].items() if count],
+            }  # fmt: skip
+
+
 class Match(Build):
     """Who is who, for the zone's worker alone; nothing is written, the answer goes out with the last line.
 
@@ -716,9 +799,11 @@ class Match(Build):
 
 
 def kind_of(job: dict, build_class: type[Build]) -> type[Build]:
-    """A match, a build of one table, or one over the tables that the job names."""
+    """A match, a preview, or a build; of one table, or over the tables that the job names."""
     if "match" in job:
         return Match
+    if "preview" in job:
+        return TablesPreview if "sources" in job else Preview
     return TablesBuild if "sources" in job and build_class is Build else build_class
 
 

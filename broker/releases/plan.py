@@ -393,10 +393,41 @@ class Plan:
 
     def losses(self, name: str) -> str:
         """By value of one quasi-identifier: rows before and rows lost to small classes."""
+        return self._losses(name, "")
+
+    def losses_told(self, name: str, *, floor: int) -> str:
+        """The same, of the values that `floor` distinct subjects or more hold."""
+        return self._losses(name, f" HAVING count(DISTINCT terrain_sid) >= {int(floor)}")
+
+    def _losses(self, name: str, held: str) -> str:
         of = name_of(name)
         return (
             f"SELECT before.value, before.n, before.n - coalesce(after.n, 0) FROM "
-            f"(SELECT {of} AS value, count(*) AS n FROM treated GROUP BY {of}) before LEFT JOIN "
+            f"(SELECT {of} AS value, count(*) AS n FROM treated GROUP BY {of}{held}) before LEFT JOIN "
             f"(SELECT {of} AS value, count(*) AS n FROM kept GROUP BY {of}) after "
             f"ON {self._say('same', a='before.value', b='after.value')} ORDER BY before.value NULLS LAST"
+        )
+
+    def read_classes(self) -> str:
+        """The smallest class of the quasi-identifiers as they were read, and how many rows are in one below k."""
+        names = ", ".join(name_of(name) for name in self.quasi)
+        classes = f"SELECT count(DISTINCT terrain_sid) AS subjects, count(*) AS n FROM base GROUP BY {names}"
+        small = f"CASE WHEN subjects < {int(self.recipe['k'])} THEN n ELSE 0 END"
+        return f"SELECT min(subjects), sum({small}) FROM ({classes}) classes"
+
+    def cells(self) -> str:
+        """The table `cell`: rows by subject and by treated values of the quasi-identifiers."""
+        names = ", ".join(name_of(name) for name in self.quasi)
+        return (
+            self._say("table", name="cell")
+            + f"SELECT {names}, terrain_sid, count(*) AS n FROM treated GROUP BY {names}, terrain_sid"
+        )
+
+    def lost_without(self, name: str) -> str:
+        """Rows that small classes would cost if the quasi-identifier `name` were left out."""
+        others = ", ".join(name_of(one) for one in self.quasi if one != name)
+        by = f" GROUP BY {others}" if others else ""
+        return (
+            f"SELECT coalesce(sum(n), 0) FROM (SELECT sum(n) AS n FROM cell{by} "
+            f"HAVING count(DISTINCT terrain_sid) < {int(self.recipe['k'])}) small"
         )
