@@ -118,19 +118,26 @@ def world() -> World:
     )  # fmt: skip
     release = ready_release(convention, named)
     from broker.keys.models import DataKey
-    from broker.releases.models import Inquiry, WithdrawalOrder
+    from broker.releases.models import Inquiry, Preview, WithdrawalOrder
 
     withdrawal = WithdrawalOrder.objects.create(convention=convention, pseudonyms=["ab" * 16], due_on=clock.today())
     inquiry = Inquiry.objects.create(
         zone=zone, kind="subject", status="answered", found={"releases": [str(release.pk)]}, asked_by=operator,
         answered_at=clock.now(),
     )  # fmt: skip
+    preview = Preview.objects.create(
+        convention=convention,
+        dataset_version=release.dataset_version,
+        recipe=release.recipe,
+        asked_by=named,
+        recipe_sha256=release.recipe_sha256,
+    )
     signing_key = DataKey.objects.create(
         purpose="signing", ref=f"zone:{zone.pk}", wrapping_key_id=uuid.uuid4().hex, wrapped=b"sealed",
         public=base64.b64encode(bytes(32)).decode(),
     )  # fmt: skip
     objects = {
-        "signing_key": signing_key, "withdrawal": withdrawal, "inquiry": inquiry,
+        "signing_key": signing_key, "withdrawal": withdrawal, "inquiry": inquiry, "preview": preview,
         "zone": zone, "service": service, "dataset": dataset, "version": dataset.versions.get(), "offer": offer,
         "convention": convention, "environment": environment, "startup": startup,
         "application": convention.application, "registry_entry": startup.registry_entries.get(),

@@ -48,6 +48,20 @@ def request_release(convention: Convention, *, by, second_factor_at, address: st
 
     The release and its job are one transaction, under the decision that permits them.
     """
+    version, asked, permit = permitted(
+        convention, by=by, second_factor_at=second_factor_at, address=address, columns=columns
+    )
+    try:
+        return _create(convention, by=by, version=version, asked=asked, decision_id=permit.decision_id)
+    except Exception:
+        record.give_back(permit)  # nothing was made: the month's unit is free again
+        raise
+
+
+def permitted(convention: Convention, *, by, second_factor_at, address: str, columns: list[str]):
+    """The version, the recipe and the permit of a release of `columns`, judged and recorded by the gate.
+
+    Raises Refused with every reason, BadInput when the recipe cannot be made."""
     version = newest_version(convention)
     offer_columns = list(convention.offer.columns.select_related("column"))
     wanted = list(columns)
@@ -68,17 +82,13 @@ def request_release(convention: Convention, *, by, second_factor_at, address: st
     if asked is None:
         record.give_back(permit)
         raise BadInput(_("Ces colonnes ne font pas partie de l'offre. Retirez-les de la demande."))
-    try:
-        return _create(convention, by=by, version=version, asked=asked, decision_id=permit.decision_id)
-    except Exception:
-        record.give_back(permit)  # nothing was made: the month's unit is free again
-        raise
+    decision = GateDecision.objects.get(pk=permit.decision_id)
+    return version, {**asked, "ruleset": decision.ruleset_version, "k": max(asked["k"], _k_owed(decision))}, permit
 
 
 @recorded("release.request")
 def _create(convention, *, by, version, asked, decision_id) -> Release:
     decision = GateDecision.objects.get(pk=decision_id)
-    asked = {**asked, "ruleset": decision.ruleset_version, "k": max(asked["k"], _k_owed(decision))}
     release = Release.objects.create(
         convention=convention, dataset_version=version, decision=decision, ruleset_version=decision.ruleset_version,
         recipe=asked, recipe_sha256=recipe.sha256(asked), delivery_mode=convention.offer.delivery_mode,

@@ -18,7 +18,7 @@ class ReleaseForm(forms.Form):
         },
     )
 
-    def __init__(self, *args, convention, **kwargs):
+    def __init__(self, *args, convention, ticked=(), **kwargs):
         super().__init__(*args, **kwargs)
         self.offered = []
         for item in convention.offer.columns.select_related("column__dataset"):
@@ -27,9 +27,10 @@ class ReleaseForm(forms.Form):
                 self.offered.append((item, treatments.words(treatment)))
         field = self.fields["columns"]
         # Any column of the dataset may be asked for: the gate says which are not justified, and records it.
-        others = convention.offer.dataset.columns.exclude(path__in=[item.column.path for item, _words in self.offered])
-        field.initial = [item.column.path for item, _words in self.offered]
-        field.choices = [(name, name) for name in (*field.initial, *others.values_list("path", flat=True))]
+        names = [item.column.path for item, _words in self.offered]
+        others = convention.offer.dataset.columns.exclude(path__in=names)
+        field.initial = [name for name in names if name in ticked] or names
+        field.choices = [(name, name) for name in (*names, *others.values_list("path", flat=True))]
 
     def rows(self):
         """For the table: the offer's column, its box, its treatment in words."""

@@ -31,12 +31,13 @@ from broker.releases import (
     licence,
     manifest,
     matching,
+    previews,
     rebuilds,
     signing,
     store,
     withdrawals,
 )
-from broker.releases.models import Inquiry, Release
+from broker.releases.models import Inquiry, Preview, Release
 from broker.releases.tables import quasi_of
 from consent import consents, oppositions
 from consent.models import Convention
@@ -83,6 +84,7 @@ def honour_oppositions(timestamp: int) -> None:
         rebuilds.start(release, by=SYSTEM)
     withdrawals.ask()
     inquiries.forget_old()
+    previews.forget_old()
 
 
 # What concerns persons has its own queue and its own process: it never waits behind a build.
@@ -113,6 +115,13 @@ def answer_inquiry(inquiry_id: str) -> None:
         words = str(error) if isinstance(error, TerrainError) else _("La question ne s'ouvre pas avec cette clé.")
         found = {"problem": words}
     inquiries.keep(inquiry, found=found)
+
+
+# Seconds for somebody who waits: never behind a build, and one at a time, so that a worker stays for the persons.
+@app.task(name="broker.releases.tasks.answer_preview", queue="subjects", lock="previews", retry=AGAIN)
+def answer_preview(preview_id: str) -> None:
+    wanted = Preview.objects.select_related("dataset_version__dataset__zone__operator", "convention", "offer")
+    previews.answer(wanted.get(pk=preview_id))
 
 
 def build(release: Release, *, is_last_try: bool = False) -> Release | None:
@@ -170,7 +179,7 @@ def _build(release: Release) -> Release:
     try:
         job, mark = _job(release, scratch)
         actions.report_progress(release, "opening", 2)
-        with _clear(release) as copies:
+        with clear(release.dataset_version, release.recipe, covered_by="data.build") as copies:
             result = run_engine(
                 {**job, **copies}, scratch,
                 lambda line: actions.report_progress(release, line["step"], line["percent"]),
@@ -192,14 +201,13 @@ def _build(release: Release) -> Release:
 
 
 @contextmanager
-def _clear(release: Release) -> Iterator[dict]:
+def clear(version: DatasetVersion, recipe: dict, *, covered_by: str, prefix: str = "source-") -> Iterator[dict]:
     """The clear copies that the engine reads: of the only table, or of each by its name."""
-    version = release.dataset_version
-    if release.recipe.get("format", 1) == 1:
-        with sources.clear_copy(version, covered_by="data.build") as path:
+    if recipe.get("format", 1) == 1:
+        with sources.clear_copy(version, covered_by=covered_by, prefix=prefix) as path:
             yield {"source": str(path)}
         return
-    with sources.clear_copies(version, covered_by="data.build") as paths:
+    with sources.clear_copies(version, covered_by=covered_by, prefix=prefix) as paths:
         yield {"sources": {name: str(path) for name, path in paths.items()}}
 
 

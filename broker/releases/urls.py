@@ -1,10 +1,13 @@
 from django.urls import path
 
 from broker.releases.enclosing import CROISSANT, DATAPACKAGE, LICENCE
-from broker.releases.views import inquiry, release, signature, withdrawal
+from broker.releases.views import inquiry, preview, release, signature, withdrawal
 
 urlpatterns = [
     path("conventions/<str:ref>/remises/nouvelle/", release.create, name="release-create"),
+    path("conventions/<str:ref>/remises/apercu/", preview.of_release, name="release-preview"),
+    path("offres/<int:pk>/apercu/", preview.of_offer, name="offer-preview"),
+    path("apercus/<uuid:pk>/", preview.detail, name="preview-detail"),
     path("remises/<uuid:pk>/", release.detail, name="release-detail"),
     path("remises/<uuid:pk>/progres/", release.progress, name="release-progress"),
     path("remises/<uuid:pk>/manifeste.json", release.manifest_json, name="release-manifest"),

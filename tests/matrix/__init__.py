@@ -51,6 +51,7 @@ PLACES = {
     "ordres-de-retrait": ("withdrawal", "pk"),
     "enquetes": ("inquiry", "pk"),
     "cles": ("signing_key", "pk"),
+    "apercus": ("preview", "pk"),
     "coupe-circuits": ("switch", "pk"),
     "imports": ("consent_import", "pk"),
     "preuve": ("leaf", "index"),

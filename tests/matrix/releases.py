@@ -10,6 +10,10 @@ ROUTES = {
     # The experimenter's people may ask: the gate refuses those who are not named, and says why.
     "release-create": only(404, **{**dict.fromkeys(SEEN, 403), **dict.fromkeys(OURS, 200)}),
     "POST release-create": only(404, **{**dict.fromkeys(SEEN, 403), **dict.fromkeys(OURS, 422)}),
+    "POST release-preview": only(404, **{**dict.fromkeys(SEEN, 403), **dict.fromkeys(OURS, 422)}),
+    # What an offer's data would leave is the operator's to see, before anybody else.
+    "POST offer-preview": only(403, visitor=302, operator=302, steward=302, dpo=302),
+    "preview-detail": only(404, named=200),
     "release-detail": only(404, **SEEN),
     "release-progress": only(404, **SEEN),
     "release-manifest": only(404, **SEEN),

@@ -50,11 +50,7 @@ def create(request, ref):
     )
     if not permissions.may_request(request.user, convention):
         raise NotAllowed(_("Seules les personnes nommées par la convention demandent une remise."))
-    form = ReleaseForm(request.POST or None, convention=convention)
-    context = {
-        "convention": convention, "form": form, "version": actions.newest_version(convention),
-        "is_named": permissions.is_named(request.user, convention),
-    }  # fmt: skip
+    form = ReleaseForm(request.POST or None, convention=convention, ticked=request.GET.getlist("colonne"))
     if request.method == "POST" and form.is_valid():
         try:
             release = actions.request_release(
@@ -62,11 +58,18 @@ def create(request, ref):
                 address=request.client_address, columns=form.cleaned_data["columns"],
             )  # fmt: skip
         except Refused as refused:
-            context["reasons"] = refused.reasons
-            return render(request, "releases/release_create.html", context, status=refused.status)
+            return form_page(request, convention, form, status=refused.status, reasons=refused.reasons)
         messages.success(request, _("Demande permise et enregistrée : la préparation commence."))
         return redirect("release-detail", pk=release.pk)
-    return render(request, "releases/release_create.html", context, status=422 if form.is_bound else 200)
+    return form_page(request, convention, form, status=422 if form.is_bound else 200)
+
+
+def form_page(request, convention, form, *, status: int, reasons=()):
+    context = {
+        "convention": convention, "form": form, "version": actions.newest_version(convention), "reasons": reasons,
+        "is_named": permissions.is_named(request.user, convention),
+    }  # fmt: skip
+    return render(request, "releases/release_create.html", context, status=status)
 
 
 @require_GET
@@ -173,7 +176,7 @@ def _told(request, release: Release) -> dict:
         **versions,
         "columns": [(path, treatments.words(c["treatment"])) for path, c in columns_of(release.recipe).items()],
         "mends": [said for _table, mends in manifest.mends_of(release.recipe) for said in mends],
-        "bars": _bars(release, whole) if release.rows_in else [],
+        "bars": bars(_rows(release), whole=whole) if release.rows_in else [],
         "groups": (groups := _groups(release)),
         "warned": [(g["column"], v) for g in groups for v in g["values"] if v["warn"]][:SHOWN_WARNINGS],
         "tables": _tables(release, whole),
@@ -228,16 +231,23 @@ def _versions(request, release: Release) -> dict:
     }
 
 
-def _bars(release: Release, whole: bool) -> list[dict]:
-    """Rows kept and lost, as shares of the source. The reasons that say who objected are for the operator alone."""
-    dropped = release.dropped
+def _rows(release: Release) -> dict:
+    return {"rows_in": release.rows_in, "rows_out": release.rows_out, "dropped": release.dropped}
+
+
+def bars(found, *, whole: bool, to=None) -> list[dict]:
+    """Rows kept and lost, as shares of the source. The reasons that say who objected are for the operator alone.
+
+    `found`: rows_in, rows_out and dropped; `to`, when given, says each number of rows as its reader may know it."""
+    dropped = found["dropped"]
     if not whole:
         told = manifest.lost_to_tell(dropped) if dropped else {}
         dropped = {"protected_persons": told.get("protected_persons", 0), "small_class": told.get("small_classes", 0)}
-    rows: list[dict[str, Any]] = [{"label": _("remises"), "count": release.rows_out, "tone": "ok"}]
+    rows: list[dict[str, Any]] = [{"label": _("remises"), "count": found["rows_out"], "tone": "ok"}]
     rows += [{"label": REASONS_OF_LOSS[name], "count": count, "tone": "no"} for name, count in dropped.items() if count]
     for row in rows:
-        row["share"] = 100 * row["count"] / release.rows_in
+        row["count"] = to(row["count"], whole=whole) if to else row["count"]
+        row["share"] = 100 * row["count"] / found["rows_in"] if found["rows_in"] else 0
     return rows
 
 
