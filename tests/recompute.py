@@ -17,9 +17,10 @@ import json
 import math
 import re
 import sys
+import zipfile
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from fractions import Fraction
 from pathlib import Path
 
@@ -53,6 +54,7 @@ class Inputs:
     clear: bytes
     manifest: dict = field(default_factory=dict)
     consented: list[str] = field(default_factory=list)  # of those who agreed, where the recipe asks for consent
+    sources: dict[str, Path] = field(default_factory=dict)  # of a recipe of format 2: the file of each table
 
 
 # ---------------------------------------------------------------------------------------------- reading
@@ -199,7 +201,11 @@ def number(text: str | None, kind: str, decimal: str):
 
 
 def moment(text: str):
-    return datetime.fromisoformat(text) if len(text) > 10 else date.fromisoformat(text)
+    """A day, or a moment without its zone, in UTC."""
+    if len(text) <= 10:
+        return date.fromisoformat(text)
+    at = datetime.fromisoformat(text)
+    return at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
 
 
 def category_of(code: str) -> str:
@@ -252,6 +258,52 @@ def typed(text: str | None, column: dict, decimal: str):
 # ---------------------------------------------------------------------------------------------- the release
 
 
+def days_of(keyed: str, *, weeks: bool) -> int:
+    """The shift of a subject, from their HMAC."""
+    number = int(keyed[32:40], 16)
+    return number % 9 * 7 - 28 if weeks else number % 365 - 182
+
+
+def treat(column: dict, rows: list[dict], who: list, *, shift: dict, k: int, decimal: str, beside: bool) -> list:
+    """The released values of one column of `rows`, of the subjects `who`: before any class is made.
+
+    `shift`: days by subject; `beside`: whether a quasi-identifier is released, so that far values are clipped."""
+    name, treatment = column["name"], column["treatment"]
+    kind = treatment["kind"]
+    read = [row[name] for row in rows]
+    if kind in ("category", "department", "commune_group"):
+        if kind == "commune_group":
+            areas = areas_of_communes(treatment)
+            read = [v and areas.get(v.rjust(5, "0") if len(v) == 4 else v, department(v)) for v in read]
+        if kind == "department":
+            read = [department(v) for v in read]
+        holders = defaultdict(set)
+        for value, one in zip(read, who, strict=True):
+            holders[value].add(one)
+        return [v if v is None or len(holders[v]) >= k else "autre" for v in read]
+    if kind == "band_age":
+        return [band(v, treatment["width"], treatment["top"]) for v in read]
+    if kind == "birth_band":
+        return [birth_band(v, treatment["width"], treatment["top"], treatment["year"]) for v in read]
+    if kind == "grid_1km":
+        at = [treatment["axis"] == "longitude", treatment["axis"] == "latitude"]
+        pair = [[typed(row[n], {"type": "number"}, decimal) for n in (name, treatment["pair"])] for row in rows]
+        cells = [cell_of_grid(p[at[0]], p[at[1]]) for p in pair]
+        return [cell and cell[at[0]] for cell in cells]
+    read = [typed(v, column, decimal) for v in read]
+    known = [v for v in read if v is not None]
+    if "low_per_mille" in treatment and beside and known:
+        low, high = quantile(known, treatment["low_per_mille"]), quantile(known, treatment["high_per_mille"])
+        read = [v if v is None else min(max(v, low), high) for v in read]
+    if kind == "round" and column["type"] not in ("integer", "bigint"):
+        read = [v if v is None else half_up(v, treatment["decimals"]) for v in read]
+    if kind in ("minute", "hour", "day", "month"):
+        read = [v if v is None else start_of(v, kind) for v in read]
+    if kind in ("shift_days", "shift_weeks"):
+        read = [None if v is None else v + timedelta(days=shift[one]) for v, one in zip(read, who, strict=True)]
+    return read
+
+
 def expected(inputs: Inputs, rows: list[dict]) -> tuple[list[str], list[tuple], dict]:
     """The names, the rows in order, and the counts that the release must have."""
     recipe = inputs.recipe
@@ -286,53 +338,14 @@ def expected(inputs: Inputs, rows: list[dict]) -> tuple[list[str], list[tuple], 
     base = [(line, row) for (line, _row), row in zip(base, blank, strict=True)]
     keyed = {s: mac(inputs.pseudonym_key, s) for s in {r[subject] for _line, r in base}}
     weeks = any(c["treatment"]["kind"] == "shift_weeks" for c in columns)
-    shift = {s: int(h[32:40], 16) % 9 * 7 - 28 if weeks else int(h[32:40], 16) % 365 - 182 for s, h in keyed.items()}
-    values: dict[str, list] = {}
-    for column in columns:
-        name, treatment = column["name"], column["treatment"]
-        kind = treatment["kind"]
-        if name == subject:
-            continue
-        read = [row[name] for _line, row in base]
-        if kind in ("category", "department", "commune_group"):
-            if kind == "commune_group":
-                areas = areas_of_communes(treatment)
-                read = [v and areas.get(v.rjust(5, "0") if len(v) == 4 else v, department(v)) for v in read]
-            if kind == "department":
-                read = [department(v) for v in read]
-            holders = defaultdict(set)
-            for value, (_line, row) in zip(read, base, strict=True):
-                holders[value].add(row[subject])
-            read = [v if v is None or len(holders[v]) >= k else "autre" for v in read]
-        elif kind == "band_age":
-            read = [band(v, treatment["width"], treatment["top"]) for v in read]
-        elif kind == "birth_band":
-            read = [birth_band(v, treatment["width"], treatment["top"], treatment["year"]) for v in read]
-        elif kind == "grid_1km":
-            at = [treatment["axis"] == "longitude", treatment["axis"] == "latitude"]
-            pair = [[typed(row[n], {"type": "number"}, decimal) for n in (name, treatment["pair"])] for _l, row in base]
-            cells = [cell_of_grid(p[at[0]], p[at[1]]) for p in pair]
-            read = [cell and cell[at[0]] for cell in cells]
-        else:
-            read = [typed(v, column, decimal) for v in read]
-            if "low_per_mille" in treatment and recipe["quasi_identifiers"]:
-                known = [v for v in read if v is not None]
-                if known:
-                    low, high = (
-                        quantile(known, treatment["low_per_mille"]),
-                        quantile(known, treatment["high_per_mille"]),
-                    )
-                    read = [v if v is None else min(max(v, low), high) for v in read]
-            if kind == "round" and column["type"] not in ("integer", "bigint"):
-                read = [v if v is None else half_up(v, treatment["decimals"]) for v in read]
-            if kind in ("minute", "hour", "day", "month"):
-                read = [v if v is None else start_of(v, kind) for v in read]
-            if kind in ("shift_days", "shift_weeks"):
-                read = [
-                    None if v is None else v + timedelta(days=shift[row[subject]])
-                    for v, (_line, row) in zip(read, base, strict=True)
-                ]
-        values[name] = read
+    shift = {s: days_of(h, weeks=weeks) for s, h in keyed.items()}
+    table_rows, who = [row for _line, row in base], [row[subject] for _line, row in base]
+    beside = bool(recipe["quasi_identifiers"])
+    values = {
+        c["name"]: treat(c, table_rows, who, shift=shift, k=k, decimal=decimal, beside=beside)
+        for c in columns
+        if c["name"] != subject
+    }
     classes = defaultdict(set)
     key_of = [tuple(values[q][n] for q in recipe["quasi_identifiers"]) for n in range(len(base))]
     for n, (_line, row) in enumerate(base):
@@ -379,6 +392,8 @@ def same(a, b) -> bool:
     """Whether the released value `a` is the expected `b`; a file of text holds numbers as text."""
     if isinstance(a, str) and isinstance(b, (int, float)):
         return float(a) == float(b)
+    if isinstance(a, str) and isinstance(b, date):
+        return datetime.fromisoformat(a) == datetime.fromisoformat(b.isoformat())
     if isinstance(a, float) or isinstance(b, float):
         return a is not None and b is not None and abs(a - b) <= 1e-9 * max(1.0, abs(a))
     if isinstance(a, datetime) != isinstance(b, datetime) and a is not None and b is not None:
@@ -387,6 +402,8 @@ def same(a, b) -> bool:
 
 
 def recompute(inputs: Inputs) -> Report:
+    if inputs.recipe.get("format", 1) == 2:
+        return recompute_tables(inputs)
     report, recipe = Report(), inputs.recipe
     original, rows = read_source(inputs.source, recipe)
     source_digest = recipe["dataset"].get("source_sha256")
@@ -407,6 +424,335 @@ def recompute(inputs: Inputs) -> Report:
     if inputs.manifest:
         check_manifest(report, inputs, counts)
     return report
+
+
+# ---------------------------------------------------------------------------------------------- several tables
+
+
+@dataclass
+class Read:
+    """One table as it was read: its part of the recipe, its rows, whose each one is."""
+
+    told: dict
+    rows: list[dict]
+    who: list = field(default_factory=list)
+
+    @property
+    def columns(self) -> list[dict]:
+        return [c for c in self.told["columns"] if c["treatment"]["kind"] != "drop"]
+
+    @property
+    def of_persons(self) -> bool:
+        return self.told["subject"] is not None
+
+    @property
+    def own(self) -> str | None:
+        """The column that becomes the pseudonym of the row's subject."""
+        subject = self.told["subject"]
+        return subject["column"] if subject and "through" not in subject else None
+
+    @property
+    def decimal(self) -> str:
+        return self.told["reading"].get("decimal") or "."
+
+
+def whose(tables: dict[str, Read], name: str) -> list:
+    """The local identifier of the subject of each row of a table, through the keys that lead to it."""
+    table = tables[name]
+    subject = table.told["subject"]
+    if subject is None:
+        return [None] * len(table.rows)
+    if "through" not in subject:
+        return [row[subject["column"]] for row in table.rows]
+    other, key = subject["through"]
+    leads = defaultdict(set)
+    for row, one in zip(tables[other].rows, whose(tables, other), strict=True):
+        if one is not None:
+            leads[row[key]].add(one)
+    found = [leads.get(row[subject["column"]], set()) if row[subject["column"]] else set() for row in table.rows]
+    return [next(iter(one)) if len(one) == 1 else None for one in found]
+
+
+def day_of(text: str | None) -> date | None:
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (at.astimezone(UTC) if at.tzinfo else at).date()
+
+
+def surely_adult(born: str | None, event: str | None, birth: dict) -> bool:
+    """Whether a person born then was 18 at the event, whatever the birthday within the year."""
+    on = day_of(event)
+    if born is None or on is None:
+        return False
+    if birth["as"] == "year":
+        return born.isdigit() and on.year - int(born) - 1 >= 18
+    day = day_of(born)
+    if day is None:
+        return False
+    return on.year - day.year - ((on.month, on.day) < (day.month, day.day)) >= 18
+
+
+def rekeyed(key: str, of: list[str], value: str | None) -> str | None:
+    return None if value is None else mac(key, f"{of[0]}.{of[1]}\x1f{value}")[:32]
+
+
+def expected_tables(inputs: Inputs, tables: dict[str, Read]) -> tuple[dict[str, tuple[list[str], list[tuple]]], dict]:
+    """Of each table that leaves: its names, its rows in order; and the counts by table."""
+    recipe, k = inputs.recipe, inputs.recipe["k"]
+    head = tables[recipe["subjects"]["table"]]
+    alone, birth, excludes = len(tables) == 1, recipe["minors"].get("birth"), recipe["minors"]["rule"] == "exclude"
+    for name, table in tables.items():
+        table.who = whose(tables, name)
+    known = {one for one in head.who if one is not None}
+    opposed, agreed = set(inputs.opposed), set(inputs.consented)
+    token = {one: mac(inputs.token_key, one) for one in known}
+    keyed = {one: mac(inputs.pseudonym_key, one) for one in known}
+    born = {one: row[birth["column"]] for one, row in zip(head.who, head.rows, strict=True)} if birth else {}
+
+    def why_not(one) -> str:
+        if one not in known:
+            return "no_subject"
+        if token[one] in opposed:
+            return "opposed"
+        return "no_consent" if recipe.get("consent") and token[one] not in agreed else ""
+
+    def adult(table: Read, row: dict, one) -> bool:
+        if table.told.get("age"):
+            return is_adult(row[table.told["age"]])
+        if not birth:
+            return False
+        if table is head and not (alone and table.told["event"]):
+            return surely_adult(row[birth["column"]], recipe["minors"]["on"], birth)
+        birthday = row[birth["column"]] if alone else born[one]
+        return bool(table.told["event"]) and surely_adult(birthday, row[table.told["event"]], birth)
+
+    fates: dict[str, list[str]] = {}
+    seen: dict[str, bool] = {}
+    others = [(name, t) for name, t in tables.items() if t.of_persons and t is not head]
+    for name, table in [*others, (recipe["subjects"]["table"], head)]:
+        fates[name] = []
+        for row, one in zip(table.rows, table.who, strict=True):
+            fate = why_not(one)
+            if not fate and excludes:
+                is_one = adult(table, row, one)
+                if table is not head and (table.told.get("age") or table.told.get("event")):
+                    seen[one] = seen.get(one, False) or is_one
+                if table is head and birth and not table.told.get("age"):
+                    is_one = seen.get(one, is_one)
+                fate = "" if is_one else "minor"
+            fates[name].append(fate)
+    inside = {one for one, fate in zip(head.who, fates[recipe["subjects"]["table"]], strict=True) if not fate}
+
+    shifts = {one: days_of(h, weeks=any_weeks(tables)) for one, h in keyed.items()}
+    bases, values = {}, {}
+    for name, table in tables.items():
+        if not table.columns and table is not head:
+            continue
+        lines = range(len(table.rows))
+        if table.of_persons:
+            lines = [n for n in lines if not fates[name][n] and table.who[n] in inside]
+        rows = without_reinforced([table.rows[n] for n in lines], table.told.get("blanked", []))
+        who = [table.who[n] if table.of_persons else n for n in lines]
+        beside = bool(table.told["quasi_identifiers"] or (table.of_persons and head.told["quasi_identifiers"]))
+        keys = {one["column"]: one["of"] for one in table.told["keys"]}
+        bases[name] = (list(lines), rows, who)
+        values[name] = {
+            c["name"]: [rekeyed(inputs.pseudonym_key, keys[c["name"]], row[c["name"]]) for row in rows]
+            if c["name"] in keys
+            else treat(c, rows, who, shift=shifts, k=k, decimal=table.decimal, beside=beside)
+            for c in table.columns
+            if c["name"] != table.own
+        }
+
+    def shares(name: str, quasi: list[str], of: dict | None = None) -> list[tuple]:
+        _lines, _rows, who = bases[name]
+        own = [tuple(values[name][q][n] for q in quasi) for n in range(len(who))]
+        return [(of[one] if of is not None else ()) + mine for one, mine in zip(who, own, strict=True)]
+
+    top = recipe["subjects"]["table"]
+    cohort: dict | None = None
+    if not alone:
+        quasi = head.told["quasi_identifiers"]
+        met = shares(top, quasi)
+        sizes = Counter(met)
+        cohort = {
+            one: mine for one, mine in zip(bases[top][2], met, strict=True) if not quasi or sizes[mine] >= k
+        }  # fmt: skip
+    found, counts = {}, {}
+    for name, table in tables.items():
+        if not table.columns:
+            continue
+        lines, rows, who = bases[name]
+        quasi = table.told["quasi_identifiers"]
+        stay = [n for n in range(len(rows)) if not table.of_persons or cohort is None or who[n] in cohort]
+        k_min = None
+        if quasi:
+            upper = cohort if table.of_persons and not alone and table is not head else None
+            wide = {one: upper.get(one, ()) for one in who} if upper is not None else None
+            group = shares(name, quasi, wide)
+            holders = defaultdict(set)
+            for n in stay:
+                holders[group[n]].add(who[n])
+            if table is not head or alone:
+                stay = [n for n in stay if len(holders[group[n]]) >= k]
+            k_min = min((len(holders[group[n]]) for n in stay), default=None)
+        kin = [one["column"] for one in table.told["keys"] if one["of"] == [top, recipe["subjects"]["column"]]]
+        shown = [c["name"] for c in table.columns if c["name"] != table.own]
+        for name_of_kin in kin:
+            values[name][name_of_kin] = [
+                keyed[row[name_of_kin]][:32] if cohort is not None and row[name_of_kin] in cohort else None
+                for row in rows
+            ]
+        found[name] = laid_out(table, shown, values[name], stay, bases[name], keyed)
+        lost = {"small_class": len(rows) - len(stay)}
+        if table.of_persons:
+            reasons = ["no_subject", "opposed", *(["no_consent"] if recipe.get("consent") else [])]
+            lost |= {reason: fates[name].count(reason) for reason in reasons}
+            lost["minor"] = fates[name].count("minor") + fates[name].count("") - len(rows)
+        counts[name] = {"rows_in": len(table.rows), "rows_out": len(stay), "k_min": k_min, "dropped": lost}
+    return found, counts
+
+
+def any_weeks(tables: dict[str, Read]) -> bool:
+    return any(c["treatment"]["kind"] == "shift_weeks" for table in tables.values() for c in table.columns)
+
+
+def laid_out(table: Read, shown: list[str], values: dict, stay: list[int], base: tuple, keyed: dict):
+    """The names and the rows of a file: by pseudonym and rank, or in the order of their own values."""
+    lines, _rows, who = base
+    if not table.of_persons:
+        first = [one["column"] for one in table.told["keys"] if one["column"] in shown]
+        rows_out = [tuple(values[name][n] for name in shown) for n in stay]
+        places = [shown.index(name) for name in [*first, *shown]]
+        return shown, sorted(rows_out, key=lambda line: [plain(line[p]) for p in places])
+    histories = defaultdict(list)
+    for n in stay:
+        histories[who[n]].append((order_of(rows_of(table, lines[n]), table.told["rank_by"]), lines[n], n))
+    out = []
+    for one in sorted(histories, key=lambda s: keyed[s][:32]):
+        for rank, (_order, _line, n) in enumerate(sorted(histories[one]), 1):
+            out.append((keyed[one][:32], rank, *(values[name][n] for name in shown)))
+    return ["pseudonym", "event_rank", *shown], out
+
+
+def rows_of(table: Read, line: int) -> dict:
+    """The row as it was read: what orders events is never blanked or treated."""
+    return table.rows[line]
+
+
+def plain(value) -> tuple:
+    """What a value of a file sorts by, missing ones last."""
+    if value is None:
+        return (1, "")
+    if isinstance(value, datetime):
+        return (0, value.isoformat()[:19])
+    return (0, f"{value.isoformat()}T00:00:00") if isinstance(value, date) else (0, str(value))
+
+
+def read_package(clear: bytes, form: str) -> tuple[list[str], dict[str, tuple[list[str], list[tuple]]]]:
+    """The members of an archive, and the names and rows of each table in it."""
+    found = {}
+    with zipfile.ZipFile(io.BytesIO(clear)) as archive:
+        for name in archive.namelist():
+            if name.startswith("data/"):
+                found[name.removeprefix("data/").removesuffix(f".{form}")] = read_output(archive.read(name), form)
+        return archive.namelist(), found
+
+
+def recompute_tables(inputs: Inputs) -> Report:
+    """A release of format 2: each table, row by row; then what none may show."""
+    report, recipe = Report(), inputs.recipe
+    tables = {}
+    for told in recipe["tables"]:
+        original, rows = read_source(inputs.sources[told["name"]], told)
+        if told["source_sha256"]:
+            digest = hashlib.sha256(original).hexdigest()
+            report.check(f"{told['name']} : la source a l'empreinte de la recette", digest == told["source_sha256"])
+        tables[told["name"]] = Read(told, rows)
+    wanted, counts = expected_tables(inputs, tables)
+    form = recipe["output"]["format"]
+    if len(tables) == 1:
+        released = {next(iter(tables)): read_output(inputs.clear, form)}
+    else:
+        members, released = read_package(inputs.clear, form)
+        report.check("les tables sont celles de la recette", list(released) == list(wanted), ", ".join(released))
+        report.check("la licence est jointe", "LICENCE.txt" in members)
+    for name, (names, rows) in wanted.items():
+        got_names, got = released.get(name, ([], []))
+        report.check(f"{name} : les colonnes sont celles de la recette", got_names == names, ", ".join(got_names[:6]))
+        report.check(f"{name} : autant de lignes que recalculé", len(got) == len(rows), f"{len(got)} pour {len(rows)}")
+        if not tables[name].of_persons:
+            got = sorted(got, key=lambda line: [plain(v) for v in line])
+            rows = sorted(rows, key=lambda line: [plain(v) for v in line])
+        different = Counter(
+            column for a, b in zip(got, rows, strict=False) for column, x, y in zip(names, a, b, strict=False)
+            if not same(x, y)
+        )  # fmt: skip
+        for column in names:
+            report.check(
+                f"{name} : chaque valeur de {column}", not different[column], f"{different[column]} différences"
+            )
+    check_tables(report, inputs, tables, released)
+    if inputs.manifest:
+        for told in inputs.manifest.get("tables", []):
+            count = counts[told["name"]]
+            rows = (told["rows"]["in"], told["rows"]["out"])
+            report.check(f"{told['name']} : lignes du manifeste", rows == (count["rows_in"], count["rows_out"]))
+            lost = count["dropped"]
+            protected = sum(lost.get(reason, 0) for reason in ("no_subject", "opposed", "no_consent", "minor"))
+            report.check(
+                f"{told['name']} : lignes écartées",
+                told["rows"]["lost"] == {"protected_persons": protected, "small_classes": lost["small_class"]},
+                str(lost),
+            )  # fmt: skip
+        clear = hashlib.sha256(inputs.clear).hexdigest()
+        report.check("le fichier ouvert a l'empreinte du manifeste", clear == inputs.manifest["clear_sha256"])
+    return report
+
+
+def check_tables(report: Report, inputs: Inputs, tables: dict[str, Read], released: dict) -> None:
+    """What the files themselves must never show, whatever the expected rows are."""
+    recipe, k = inputs.recipe, inputs.recipe["k"]
+    head = tables[recipe["subjects"]["table"]]
+    known = {row[recipe["subjects"]["column"]] for row in head.rows} - {None}
+    pseudonym = {mac(inputs.pseudonym_key, one)[:32]: one for one in known}
+    opposed = {one for one in known if mac(inputs.token_key, one) in set(inputs.opposed)}
+    agreed = {one for one in known if mac(inputs.token_key, one) in set(inputs.consented)}
+    clear = {
+        row[name]
+        for table in tables.values()
+        for name in (*table.told["identifiers"], *([table.own] if table.own else []))
+        for row in table.rows
+        if row[name] is not None and len(row[name]) >= 6 and (len(row[name]) >= 9 or not row[name].isdigit())
+    }
+    for name, (names, rows) in released.items():
+        inside = {line[names.index("pseudonym")] for line in rows} if "pseudonym" in names else set()
+        report.check(f"{name} : chaque pseudonyme est celui d'une personne, sous la clé", inside <= pseudonym.keys())
+        whom = {pseudonym.get(one) for one in inside}
+        report.check(f"{name} : aucune personne opposée", not whom & opposed)
+        if recipe.get("consent"):
+            report.check(f"{name} : chaque personne a consenti", whom <= agreed)
+        texts = {v for line in rows for v in line if isinstance(v, str)}
+        report.check(f"{name} : aucun identifiant d'aucune table", not clear & texts, f"{len(clear & texts)}")
+        report.check(
+            f"{name} : aucune colonne d'identifiant direct", not set(names) & set(tables[name].told["identifiers"])
+        )
+        for one in tables[name].told["keys"]:
+            if one["column"] in names and one["of"] != [recipe["subjects"]["table"], recipe["subjects"]["column"]]:
+                held = {line[names.index(one["column"])] for line in rows} - {None}
+                made = {rekeyed(inputs.pseudonym_key, one["of"], row[one["column"]]) for row in tables[name].rows}
+                report.check(f"{name} : {one['column']} est refaite sous la clé", held <= made)
+        quasi = tables[name].told["quasi_identifiers"]
+        if quasi and tables[name].of_persons:
+            holders = defaultdict(set)
+            for line in rows:
+                holders[tuple(line[names.index(q)] for q in quasi)].add(line[0])
+            smallest = min((len(one) for one in holders.values()), default=k)
+            report.check(f"{name} : chaque groupe compte au moins {k} personnes", smallest >= k, f"k = {smallest}")
 
 
 def check_persons(report: Report, inputs: Inputs, rows: list[dict], names: list[str], table: list[tuple]) -> None:

@@ -470,7 +470,6 @@ class TablesBuild(Build):
         self.say({"step": "thresholds", "percent": 76})
         minors, personal = self.recipe["minors"], self.recipe["personal"]
         told = [self._measure_one(one) if personal else self._measure_plain_one(one) for one in self.whole.released]
-        rows_out = sum(one["rows_out"] for one in told)
         if not personal:
             return self._sum(told)
         for one in self.whole.persons if minors["rule"] == "exclude" else []:
@@ -486,7 +485,8 @@ class TablesBuild(Build):
         for rows, among in [*small[len(told) :], (gone, of)]:
             if rows * 100 > most * among:
                 raise Unbuildable("suppression", rows=rows, of=among, k_min=self.recipe["k"])
-        if rows_out == 0:
+        persons = {one.table["name"] for one in self.whole.persons}
+        if not any(one["rows_out"] for one in told if one["name"] in persons):
             raise Unbuildable("empty")
         measured = [one["k_min"] for one in told if one["k_min"] is not None]
         k_min = min(measured, default=self._number(f"SELECT count(*) FROM ({self.whole.tokens()}) inside"))

@@ -184,7 +184,7 @@ class TablePlan(Plan):
 
     def _is_judged_by_events(self) -> bool:
         """Whether a subject's own row follows the rows of the other tables: by birth, and with other tables."""
-        return self.is_head and bool(self.whole.birth) and not self.age and bool(self.whole.events)
+        return self.is_head and bool(self.whole.birth) and not self.age and bool(self.whole.dated)
 
     def _age(self) -> tuple[str, str]:
         """The first and last age the subject of a row can have at its event, null where they cannot be known."""
@@ -496,6 +496,11 @@ class TablesPlan:
         return [one for one in self.persons if not one.is_head]
 
     @property
+    def dated(self) -> list[TablePlan]:
+        """Those whose rows tell the age of their subject."""
+        return [one for one in self.events if one.age or one.table.get("event")]
+
+    @property
     def has_cohort(self) -> bool:
         return self.of_subjects is not None and len(self.tables) > 1
 
@@ -512,7 +517,7 @@ class TablesPlan:
         found += [self._known(), self._subject(), *self._links()]
         found += [one.ages() for one in self.persons if one.age]
         found += [one.owned() for one in self.events]
-        if self.events:
+        if self.dated:
             found.append(self._seen())
         found.append(self.head.owned())
         found.append(self._identifier())
@@ -570,7 +575,7 @@ class TablesPlan:
         rows = " UNION ALL ".join(
             f"SELECT terrain_sid, terrain_fate = '' AS is_adult FROM {one.at('owned')} "
             "WHERE terrain_sid IS NOT NULL AND terrain_fate IN ('', 'minor')"
-            for one in self.events
+            for one in self.dated
         )
         text = f"SELECT terrain_sid, bool_or(is_adult) AS terrain_has_adult FROM ({rows}) every GROUP BY terrain_sid"
         return Statement("seen", "age", 42, self.tables[0]._say("table", name="seen") + text)
