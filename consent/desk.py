@@ -162,6 +162,16 @@ def _conventions(user, represented) -> list[Task]:
             | Q(offer__dataset__holder__in=represented)
         )
         .select_related("offer__dataset__holder", "zone__operator", "organisation")
+        .only(
+            "ref",
+            "status",
+            "created_at",
+            "activated_at",
+            "organisation__name",
+            "zone__operator__name",
+            "offer__dataset__title",
+            "offer__dataset__holder__name",
+        )
         .annotate(
             by_experimenter=Exists(signed.filter(party="experimenter")),
             by_operator=Exists(signed.filter(party="operator")),

@@ -5,9 +5,9 @@ Never published: evidence, named persons, reasons for a suspension under way.
 
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 from django.db.models import Count, Exists, OuterRef, Prefetch, Q, Subquery
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -74,6 +74,10 @@ def valid_until(entry: RegistryEntry):
     return entry.periods[0].period.upper - timedelta(days=1) if entry.periods else None
 
 
+def dpo_of(entry: RegistryEntry) -> str:
+    return entry.organisation.dpo_email or entry.evidence.get("dpo_contact", "")
+
+
 def line(entry: RegistryEntry) -> dict[str, Any]:
     """One line as the page shows it."""
     status = status_today(entry)
@@ -87,7 +91,7 @@ def line(entry: RegistryEntry) -> dict[str, Any]:
         "status": RegistryEntry.Status(status).label,
         "tone": {"accredited": "ok", "suspended": "wait"}.get(status, "no"),
         "decided_at": entry.decided_at,
-        "dpo": entry.organisation.dpo_email or entry.evidence.get("dpo_contact", ""),
+        "dpo": dpo_of(entry),
         "live_conventions": entry.live_conventions or 0,
     }
 
@@ -164,22 +168,22 @@ def live_conventions(entry: RegistryEntry) -> list[Convention]:
     return list(rows.select_related("zone").order_by("ref")[:50])
 
 
-def as_json(entry: RegistryEntry, request) -> dict[str, Any]:
-    """One line as JSON; the schema is docs/reference/registre.schema.json."""
-    shown = line(entry)
+def as_json(entry: RegistryEntry, listed: str) -> dict[str, Any]:
+    """One line as JSON; the schema is docs/reference/registre.schema.json. `listed` is the address of the list."""
+    organisation, until = entry.organisation, valid_until(entry)
     return {
         "id": entry.pk,
-        "name": shown["name"],
-        "siren": shown["siren"],
+        "name": organisation.name,
+        "siren": organisation.siren,
         "status": status_today(entry),
         "status_date": entry.decided_at.astimezone(clock.PARIS).date().isoformat() if entry.decided_at else None,
         "domains": entry.domains,
         "zone_kinds": entry.zone_kinds,
-        "valid_from": shown["from"].isoformat() if shown["from"] else None,
-        "valid_until": shown["until"].isoformat() if shown["until"] else None,
-        "dpo_contact": shown["dpo"],
-        "live_conventions": shown["live_conventions"],
-        "page": request.build_absolute_uri(f"{reverse('registry-list')}?q={shown['siren'] or shown['name']}"),
+        "valid_from": entry.periods[0].period.lower.isoformat() if entry.periods else None,
+        "valid_until": until.isoformat() if until else None,
+        "dpo_contact": dpo_of(entry),
+        "live_conventions": entry.live_conventions or 0,
+        "page": f"{listed}?q={quote(organisation.siren or organisation.name)}",
     }
 
 

@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from zones import geography
@@ -33,14 +34,20 @@ class Map:
 
 
 def zone_map(communes: Iterable[str], sites: Iterable) -> Map | None:
-    """The communes' outlines and the sites that have a place; None when nothing can be drawn.
+    """The communes' outlines and the sites that have a place; None when nothing can be drawn."""
+    placed = [(s.name, s.longitude, s.latitude) for s in sites if s.latitude is not None and s.longitude is not None]
+    return _zone_map(tuple(communes), tuple(placed))
+
+
+@lru_cache(maxsize=64)
+def _zone_map(communes: tuple[str, ...], placed: tuple[tuple[str, float, float], ...]) -> Map | None:
+    """`placed` are names with longitudes and latitudes. The same communes and sites make the same drawing.
 
     Degrees are drawn as a plane, a degree of longitude being shorter by the cosine of the middle latitude.
     """
     rings = {code: geography.outline(code) for code in communes}
-    placed = [s for s in sites if s.latitude is not None and s.longitude is not None]
     corners = [p for found in rings.values() if found for ring in found for p in ring]
-    corners += [[s.longitude, s.latitude] for s in placed]
+    corners += [[longitude, latitude] for _name, longitude, latitude in placed]
     if not any(rings.values()):
         return None
     west, east = min(p[0] for p in corners), max(p[0] for p in corners)
@@ -69,7 +76,7 @@ def zone_map(communes: Iterable[str], sites: Iterable) -> Map | None:
         height=round(tall * scale + 2 * MARGIN + LABEL, 1),
         outlines=tuple(outlines),
         labels=tuple(_apart(middles)),
-        points=tuple(Point(s.name, *place(s.longitude, s.latitude)) for s in placed),
+        points=tuple(Point(name, *place(longitude, latitude)) for name, longitude, latitude in placed),
         missing=tuple(
             known.name for code, found in rings.items() if not found and (known := geography.find(code)) is not None
         ),
@@ -148,6 +155,12 @@ NEAR = 22.0  # units of the drawing: marks closer than this are one
 
 def france_map(places: Iterable[tuple[str, tuple[str, ...]]]) -> FranceMap | None:
     """Where zones are: `places` are names with communes' codes. None without any zone to place."""
+    return _france_map(tuple(places))
+
+
+@lru_cache(maxsize=16)
+def _france_map(places: tuple[tuple[str, tuple[str, ...]], ...]) -> FranceMap | None:
+    """The same places make the same drawing, whoever looks at it."""
     rings = geography.france()
     corners = [point for ring in rings for point in ring]
     west, east = min(p[0] for p in corners), max(p[0] for p in corners)

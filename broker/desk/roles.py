@@ -158,6 +158,7 @@ def _experiments(user, organisation) -> dict:
         "conventions": list(
             Convention.objects.filter(organisation=organisation)
             .select_related("offer__dataset", "zone")
+            .only("ref", "status", "ends_on", "offer__dataset__title", "zone__name")
             .order_by("-created_at")[:LIMIT]
         ),
         "releases": list(

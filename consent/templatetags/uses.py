@@ -19,6 +19,7 @@ def uses_of_zone(zone):
             notice_published_at__isnull=False,
         )
         .select_related("organisation", "offer__dataset", "application")
+        .only("ref", "ends_on", "organisation__name", "offer__dataset__title", "application__solution")
         .order_by("-activated_at", "pk")[:MOST]
     )  # fmt: skip
     return {"uses": under_way, "zone": zone}

@@ -29,7 +29,11 @@ def seen(request, ref) -> Convention:
 
 def list_(request):
     """The conventions this person may know of, the newest first."""
-    wanted = Convention.objects.for_user(request.user).select_related("organisation", "zone", "offer__dataset")
+    wanted = (
+        Convention.objects.for_user(request.user)
+        .select_related("organisation", "zone", "offer__dataset")
+        .only("ref", "status", "starts_on", "ends_on", "organisation__name", "zone__name", "offer__dataset__title")
+    )
     page = Paginator(wanted, PAGE).get_page(request.GET.get("page"))
     return render(
         request,

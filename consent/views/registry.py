@@ -263,6 +263,7 @@ def json_(request):
     page = Paginator(register.public(**RegistryFilter(request.GET or None).chosen()), 200).get_page(
         request.GET.get("page")
     )
+    listed = request.build_absolute_uri(reverse("registry-list"))
     answer = JsonResponse(
         {
             "schema": "terrain/registre/1",
@@ -270,7 +271,7 @@ def json_(request):
             "count": page.paginator.count,
             "page": page.number,
             "pages": page.paginator.num_pages,
-            "entries": [register.as_json(entry, request) for entry in page],
+            "entries": [register.as_json(entry, listed) for entry in page],
         },
         json_dumps_params={"ensure_ascii": False, "indent": 1},
     )
