@@ -717,6 +717,48 @@ def reread_version(version: DatasetVersion, *, by: User, reading: Reading | Mapp
     return _receive(made)
 
 
+@recorded("version.reread")
+def unstack_version(version: DatasetVersion, *, by: User) -> DatasetVersion:
+    """The same bytes, read as the tables that stand one under the other in them, as their examination proposed.
+
+    The first one is the table of the file; the others are called by their first column.
+    """
+    row = _receiving(version.dataset, by)
+    file = version.only_file
+    stacked = file.proposed.get("stacked", [])
+    describe(detail={"of": version.number, "sha256": version.sha256, "tables": [name for name, _n in stacked]})
+    if not stacked:
+        raise WrongState(_("L'examen de cette version n'a pas vu plusieurs tables."))
+    if gathering(row) is not None:
+        raise WrongState(_("Une version est en préparation : faites-la examiner ou abandonnez-la d'abord."))
+    made = _draft(row, by=by)
+    taken: set[int] = set()
+    for number, (name, _rows) in enumerate(stacked, start=1):
+        table = file.table if number == 1 else _table_called(row, tables.name_of(name), taken)
+        taken.add(table.pk)
+        reading = replace(Reading.of(file.reading), stacked=number, blank_lines=None, mended={})
+        VersionFile.objects.create(
+            version=made, table=table, file_name=file.file_name, sha256=file.sha256, size=file.size,
+            stored_as=file.stored_as, format=file.format, place=file.place, place_ref=file.place_ref,
+            place_mark=file.place_mark, reading=reading.as_json(),
+        )  # fmt: skip
+    return _receive(made)
+
+
+def _table_called(dataset: Dataset, name: str, taken: set[int]) -> Table:
+    """The table of that name, or the next free name, that no file has taken yet."""
+    known = {table.name.lower(): table for table in dataset.tables.all()}
+    for number in range(1, len(known) + 2):
+        wanted = name if number == 1 else f"{name} {number}"
+        found = known.get(wanted.lower())
+        if found is None:
+            after = max((table.position for table in known.values()), default=-1) + 1
+            return Table.objects.create(dataset=dataset, name=wanted, position=after)
+        if found.pk not in taken:
+            return found
+    raise AssertionError("a name among one more than there are is free")
+
+
 def dated(reading: Reading) -> Reading:
     """FHIR patients have no age: it is told on the day of reception, once and for all, so that a rebuild finds it."""
     return replace(reading, age_on=clock.today().isoformat()) if reading.format == "fhir" else reading

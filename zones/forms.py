@@ -474,6 +474,13 @@ class UploadForm(forms.Form):
         choices=[("yes", _l("les noms des colonnes")), ("no", _l("déjà des données"))],
         coerce=lambda value: value == "yes",
     )
+    header_line = forms.IntegerField(
+        label=_l("Ligne de l'en-tête"),
+        required=False,
+        min_value=1,
+        max_value=1000,
+        help_text=_l("Les lignes au-dessus (titre, remarques) ne sont pas lues. Vide : la première."),
+    )
     missing = forms.CharField(
         label=_l("Marques d'absence"),
         required=False,
@@ -503,6 +510,7 @@ class UploadForm(forms.Form):
             encoding=facts["encoding"],
             delimiter=signs[facts["delimiter"]],
             header=facts["header"],
+            header_line=facts["header_line"] or 1,
             missing=tuple(dict.fromkeys(facts["missing"].split())),
             decimal=facts["decimal"],
         )
@@ -521,6 +529,7 @@ def said(reading: Reading) -> dict[str, Any]:
         "encoding": reading.encoding,
         "delimiter": DELIMITER_CODES[reading.delimiter],
         "header": "yes" if reading.header else "no",
+        "header_line": reading.header_line if reading.header_line > 1 else None,
         "missing": " ".join(reading.missing),
         "decimal": reading.decimal,
         "century": ", ".join(reading.century),

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date
+from itertools import islice
 from typing import IO, Any
 
 from django.utils.formats import number_format
@@ -57,6 +58,10 @@ class Unreadable(BadInput):
         self.proposed = proposed
 
 
+class Ragged(Unreadable):
+    """A row that has not as many values as the header."""
+
+
 COUNTED = ("blank_lines", "columns", "types", "mended", "age_on")  # of a reading: what the worker fills in
 
 
@@ -68,6 +73,8 @@ class Reading:
     made ISO, with the order of days and months; `absent` those whose values that are no date ("date") or no finite
     number ("number") are read as missing; `skip_blank` passes rows without any value; `one_line` brings the
     names of columns to one line; `number_nameless` names the columns that have no name.
+    `header_line` is the line of the header (or of the first row), those above it being passed; `stacked` says which of
+    several tables, one under the other between blank lines, is read: 0 where there is only one.
     """
 
     format: str = "csv"
@@ -82,6 +89,8 @@ class Reading:
     skip_blank: bool = False
     one_line: bool = False
     number_nameless: bool = False
+    header_line: int = 1
+    stacked: int = 0
     age_on: str = ""  # FHIR patients: the day on which ages are told, ISO
     # Counted by the profile:
     blank_lines: int | None = None  # lines without any value, not kept; None until then
@@ -118,6 +127,7 @@ class Reading:
     def is_plain(self) -> bool:
         """Whether the decoded text is already what the engine reads, so that no row needs to be written anew."""
         as_is = self.format == "csv" and self.delimiter == "," and self.header and self.blank_lines == 0
+        as_is = as_is and self.header_line == 1 and not self.stacked
         return as_is and not self.is_mending
 
 
@@ -478,13 +488,17 @@ def rows(
     if reading.format == "fhir":
         yield from _fhir_rows(_cut_all(blocks), limits, reading, seen)
         return
-    reader = csv.reader(_cut_all(blocks), delimiter=reading.delimiter, strict=True)
+    single = _cut_all(blocks)
+    started = passed = sum(1 for _line in islice(single, reading.header_line - 1))
+    reader = csv.reader(single, delimiter=reading.delimiter, strict=True)
     names: list[str] | None = None
     cures: list[tuple[int, Cure]] = []
-    started = blank = 0
+    blank, tables = 0, _Stack(reading.stacked)
     try:
         for row in reader:
-            if not row:
+            if tables.passes(row):
+                pass
+            elif not row:
                 yield None
             elif names is None:
                 if reading.header:
@@ -498,13 +512,13 @@ def rows(
                     cures = _cures(names, reading, seen)
                     yield names
                     for at, cure in cures:
-                        row[at] = cure(row[at], reader.line_num)
+                        row[at] = cure(row[at], passed + reader.line_num)
                     yield row
             elif not any(row) and (reading.skip_blank or 1 < len(row) == len(names)):  # commas alone
                 blank += 1
                 yield None if reading.skip_blank else row
             elif len(row) != len(names):
-                raise BadInput(
+                raise Ragged(
                     _("Ligne %(line)s : %(found)s valeurs au lieu de %(wanted)s. Vérifiez le séparateur et les "
                       "guillemets de cette ligne.")
                     % {"line": started + 1, "found": len(row), "wanted": len(names)}
@@ -513,16 +527,93 @@ def rows(
                 for at, cure in cures:
                     row[at] = cure(row[at], started + 1)
                 yield row
-            started = reader.line_num
+            started = passed + reader.line_num
     except csv.Error as error:
         raise BadInput(
             _("Ligne %(line)s : guillemets mal fermés (%(error)s). Doublez les guillemets qui sont dans un texte.")
             % {"line": started + 1, "error": error}
         ) from None
+    if names is None and reading.stacked:
+        raise BadInput(
+            _("Le fichier n'a pas %(n)s tables l'une sous l'autre. Lisez-le à nouveau comme une seule table.")
+            % {"n": reading.stacked}
+        )
     if names is None:
         raise BadInput(_("Le fichier est vide. Choisissez-en un autre."))
     if blank:
         (seen.mended if reading.skip_blank else seen.proposed)["skip_blank"] = blank
+
+
+@dataclass
+class _Stack:
+    """Which rows are of another table than the `wanted` one (0: every row is of the only table)."""
+
+    wanted: int
+    at: int = 0
+    between: bool = True
+
+    def passes(self, row: list[str]) -> bool:
+        if not self.wanted:
+            return False
+        if not any(cell.strip() for cell in row):
+            self.between = True
+            return True
+        self.at += self.between
+        self.between = False
+        return self.at != self.wanted
+
+
+TOLD_AS_FIGURE = re.compile(r"[+-]?\d+([.,]\d+)?|\d{4}-\d{2}-\d{2}.*")
+STACKED_MOST = 50
+
+
+def stacked_tables(blocks: Iterable[str], reading: Reading) -> list[tuple[str, int]]:
+    """The tables that stand one under the other between blank lines: the name of the first column and the rows of each.
+
+    [] unless there are several and each has a header of its own: no cell of it empty, equal to another or a figure,
+    and a column whose every value is a figure or a date below it. Ends at the first one that has not.
+    """
+    found: list[tuple[str, int]] = []
+    head: list[str] = []
+    figures: list[bool] = []
+    count = 0
+
+    def is_figure(cell: str) -> bool:
+        return TOLD_AS_FIGURE.fullmatch(cell) is not None
+
+    def is_table() -> bool:
+        return count > 0 and any(figures) and len(found) < STACKED_MOST
+
+    single = _cut_all(blocks)
+    for _line in islice(single, reading.header_line - 1):
+        pass
+    try:
+        for row in csv.reader(single, delimiter=reading.delimiter, strict=True):
+            cells = [cell.strip() for cell in row]
+            if not any(cells):
+                if head:
+                    if not is_table():
+                        return []
+                    found.append((head[0], count))
+                    head, count = [], 0
+            elif not head:
+                if not all(cells) or len(set(cells)) < len(cells) or any(map(is_figure, cells)):
+                    return []
+                head, figures = cells, [True] * len(cells)
+            elif len(cells) != len(head):
+                return []
+            else:
+                count += 1
+                figures = [
+                    was and bool(TOLD_AS_FIGURE.fullmatch(cell)) for was, cell in zip(figures, cells, strict=True)
+                ]
+    except csv.Error:
+        return []
+    if head:
+        if not is_table():
+            return []
+        found.append((head[0], count))
+    return found if len(found) > 1 else []
 
 
 def _cut_all(blocks: Iterable[str]) -> Iterator[str]:
@@ -721,6 +812,15 @@ def proposals_in_words(proposed: dict[str, Any]) -> list[tuple[str, str]]:
         told.append(("encoding", _("le texte n'est pas en UTF-8 : le lire en %(encoding)s") % {"encoding": encoding}))
     if sign := proposed.get("delimiter"):
         told.append(("delimiter", _("une seule colonne : lire avec le séparateur « %(sign)s »") % {"sign": sign}))
+    if tables := proposed.get("stacked"):
+        parts = ", ".join(f"« {name} » ({_n(count)})" for name, count in tables)
+        told.append(
+            (
+                "stacked",
+                _("%(n)s tables l'une sous l'autre, avec leurs lignes : %(tables)s ; les lire à part")
+                % {"n": len(tables), "tables": parts},
+            )
+        )
     if proposed.get("format") == "fhir":
         told.append(("format", _("ce sont des ressources FHIR : les mettre à plat")))
     return told

@@ -43,6 +43,7 @@ from zones.reading import (
     expand,
     fhir_columns,
     lines,
+    stacked_tables,
     write_clear,
 )
 
@@ -270,6 +271,12 @@ def _keep(file: VersionFile, reading: Reading, rows: int, blank_lines: int, seen
 def guess_encoding(source: Source, *, covered_by: str = "") -> str:
     """The encoding that would read a source that is not UTF-8; "" when none is known."""
     return encoding_of(expand(open_source(source, covered_by=covered_by)))
+
+
+def guess_stack(source: Source, *, covered_by: str = "") -> list[tuple[str, int]]:
+    """The tables that a file of text holds one under the other; [] when it is one table."""
+    reading = Reading.of(_file(source).reading)
+    return stacked_tables(lines(expand(open_source(source, covered_by=covered_by)), reading.encoding), reading)
 
 
 def literal(text: str) -> str:

@@ -18,8 +18,8 @@ from broker import clock
 from broker.errors import BadInput, TerrainError
 from zones import actions, parquet, places, placing, rules, sealing, suggestion, tables
 from zones.models import DatasetVersion, SourceOrder, VersionFile, Zone
-from zones.reading import Reading, Unreadable
-from zones.sources import clear_copy, clear_scratch, guess_encoding, relation
+from zones.reading import Ragged, Reading, Unreadable
+from zones.sources import clear_copy, clear_scratch, guess_encoding, guess_stack, relation
 
 MEMORY = 1024  # MiB for the engine; what does not fit spills into the scratch folder
 PATIENCE = 1800  # seconds
@@ -128,7 +128,13 @@ def _profiled(version: DatasetVersion, files: list[VersionFile], at: list[Versio
             at[:] = [file]
             tell = _steps(version, file, number, len(files))
             tell({"step": "open", "percent": 5})
-            path = copies.enter_context(clear_copy(file, checked=True, covered_by="data.profile"))
+            try:
+                path = copies.enter_context(clear_copy(file, checked=True, covered_by="data.profile"))
+            except Ragged:
+                if stacked := guess_stack(file, covered_by="data.profile"):
+                    raise _stacked(stacked) from None
+                raise
+            _one_table(file)
             relations[file.table.name] = relation(path, file.reading)
             order = {
                 "relation": relations[file.table.name],
@@ -150,6 +156,23 @@ def _profiled(version: DatasetVersion, files: list[VersionFile], at: list[Versio
         proposed = {**file.proposed, **_dates_to_mend(told, Reading.of(file.reading))}
         seen.append(actions.SeenTable(file, told["rows"], file.reading, proposed, columns))
     return seen
+
+
+def _one_table(file: VersionFile) -> None:
+    """Blank lines may part tables: a file that holds several is refused, with the offer to read them apart."""
+    reading = Reading.of(file.reading)
+    has_blank = reading.blank_lines or file.proposed.get("skip_blank")
+    alone = reading.format != "csv" or reading.stacked or reading.skip_blank or not has_blank
+    if not alone and (stacked := guess_stack(file, covered_by="data.profile")):
+        raise _stacked(stacked)
+
+
+def _stacked(stacked: list[tuple[str, int]]) -> Unreadable:
+    return Unreadable(
+        _("Le fichier contient %(n)s tables l'une sous l'autre. Acceptez de les lire à part, ou faites un fichier de "
+          "chacune.") % {"n": len(stacked)},
+        stacked=[list(pair) for pair in stacked],
+    )  # fmt: skip
 
 
 def _steps(version: DatasetVersion, file: VersionFile, number: int, count: int):

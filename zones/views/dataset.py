@@ -328,7 +328,10 @@ def version_reread(request, slug, number):
         if not wanted:
             messages.warning(request, _("Cochez au moins une correction."))
             return redirect(version)
-        made = actions.reread_version(version, by=request.user, reading=accepted(reading, wanted))
+        if "stacked" in wanted:
+            made = actions.unstack_version(version, by=request.user)
+        else:
+            made = actions.reread_version(version, by=request.user, reading=accepted(reading, wanted))
         messages.success(request, _("Relecture demandée : les mêmes octets, avec les corrections choisies."))
         return redirect(made)
     initial = said(accepted(reading, version.proposed))
@@ -393,6 +396,10 @@ def _reading_in_words(reading: Reading) -> list[tuple[str, Any]]:
         words.append((_("Première ligne"), _("noms des colonnes") if reading.header else _("données")))
     words.append(missing)
     words.append((_("Décimales"), _("virgule") if reading.decimal == "," else _("point")))
+    if reading.header_line > 1:
+        words.append((_("Ligne de l'en-tête"), str(reading.header_line)))
+    if reading.stacked:
+        words.append((_("Table dans le fichier"), str(reading.stacked)))
     if reading.blank_lines:
         words.append((_("Lignes vides passées"), str(reading.blank_lines)))
     return words
