@@ -144,6 +144,7 @@ ACTS = frozenset(
         "release.fail",
         "release.withdraw",
         "release.rebuild",
+        "release.expire",
         "withdrawal.order",
         "withdrawal.attest",
         "trace.ask",

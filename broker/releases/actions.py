@@ -32,6 +32,8 @@ NEXT = {
     (S.QUEUED, "fail"): S.FAILED,
     (S.BUILDING, "fail"): S.FAILED,
     (S.READY, "withdraw"): S.WITHDRAWN,
+    (S.READY, "expire"): S.EXPIRED,
+    (S.EXPIRED, "withdraw"): S.WITHDRAWN,
 }
 
 
@@ -189,7 +191,8 @@ def finish(release: Release, *, by=WORKER, result: dict, mark: str, tokens: byte
     key = signing.living_key(row.convention.zone)
     row.manifest = manifest.compose(
         release=row, recipe=row.recipe, result=result, mark=mark, made=made, file_name=row.file_name,
-        built_at=row.built_at, enclosed=row.enclosed, signed_by=signing.told(row.convention.zone, key),
+        built_at=row.built_at, enclosed=row.enclosed, rebuilt_from=_rebuilt_from(row),
+        signed_by=signing.told(row.convention.zone, key),
     )  # fmt: skip
     signed = manifest.canonical(row.manifest)
     row.signature, row.signed_with = signing.sign(key, signed), key
@@ -217,6 +220,18 @@ def withdraw(release: Release, *, by, replaced_by: Release) -> Release:
     return row
 
 
+@recorded("release.expire")
+def expire(release: Release, *, by) -> Release:
+    """Its file is kept no longer; the worker then removes it. Raises WrongState before its day."""
+    row = _move(release, "expire")
+    last = row.kept_until
+    if last is None or last >= clock.today():
+        raise WrongState(_("Le fichier de cette remise est encore conservé."))
+    row.save(update_fields=["status"])
+    _tell(row, kept_until=last.isoformat())
+    return row
+
+
 def _write_trace(release: Release, tokens: bytes) -> None:
     """The zone tokens of the subjects inside, sorted by token so that their order says nothing of the file's."""
     TraceEntry.objects.filter(release=release).delete()
@@ -228,6 +243,16 @@ def _write_trace(release: Release, tokens: bytes) -> None:
         copy.set_types(["uuid", "bytea"])
         for start in range(0, len(tokens), 32):
             copy.write_row((release.pk, tokens[start : start + 32]))
+
+
+def _rebuilt_from(release: Release) -> dict | None:
+    """What this release was built again from, and whether it is the same to the byte once opened."""
+    if (former := release.replaces) is None:
+        return None
+    return {
+        "release": str(former.pk), "clear_sha256": former.clear_sha256,
+        "is_identical": former.clear_sha256 == release.clear_sha256,
+    }  # fmt: skip
 
 
 def clear_name(release: Release) -> str:

@@ -214,6 +214,7 @@ def compose(
     built_at,
     enclosed: dict,
     signed_by: dict,
+    rebuilt_from: dict | None = None,
 ) -> dict:
     """The manifest: recipe, versions, digests, decision, receipts, rows lost, licence, watermark, certificate.
 
@@ -250,6 +251,7 @@ def compose(
         "files": [{name: one[name] for name in TOLD_OF_A_FILE} for one in result["files"]],
         "enclosed": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in sorted(enclosed.items())},
         "signed_by": signed_by,
+        "rebuilt_from": rebuilt_from,
         "certificate": certificate(recipe, result, title=dataset.title, period=dataset.period),
         "built_at": built_at.isoformat(),
     }

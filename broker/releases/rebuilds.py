@@ -18,6 +18,7 @@ from broker.audit.actor import SYSTEM
 from broker.errors import NotAllowed, WrongState
 from broker.releases import facts, permissions
 from broker.releases.models import Release, TraceEntry
+from broker.releases.models.release import KEPT
 from consent.models import Consent, Convention, Opposition
 
 S = Release.Status
@@ -55,15 +56,55 @@ def stale(most: int = 25) -> list[Release]:
     return list(islice((one for one in found.iterator(chunk_size=100) if facts.is_stale(one)), most))
 
 
+def expired(most: int = 100) -> list[Release]:
+    """Ready releases whose file is kept no longer, oldest first."""
+    today = clock.today()
+    old = Release.objects.filter(status=S.READY).filter(
+        Q(convention__ends_on__lt=today) | Q(built_at__lt=clock.now() - KEPT)
+    )
+    found = old.select_related("convention").order_by("built_at")[: 2 * most]
+    return [one for one in found if one.kept_until and one.kept_until < today][:most]
+
+
 def may_start(user, release: Release) -> bool:
     """A named person, or the operator's own people: whoever waits for it, or answers for it."""
     return permissions.is_named(user, release.convention) or permissions.sees_reasons_of_loss(user, release)
 
 
+def require_key(release: Release) -> None:
+    """Raises WrongState when the key that made the release is destroyed: nobody can make its pseudonyms again."""
+    if release.key is not None and release.key.destroyed_at is not None:
+        raise WrongState(
+            _(
+                "La clé de cette convention a été détruite le %(day)s, comme prévu : ses pseudonymes ne peuvent plus "
+                "être refaits, ni cette remise."
+            )
+            % {"day": release.key.destroyed_at.astimezone(clock.PARIS).strftime("%d/%m/%Y")}
+        )
+
+
+def why_not(release: Release) -> str:
+    """Why an expired release cannot be built again, in words; nothing when it can."""
+    try:
+        require_running(release.convention)
+        require_key(release)
+    except WrongState as error:
+        return str(error)
+    return ""
+
+
+def require_running(convention: Convention) -> None:
+    if convention.status != Convention.Status.ACTIVE or convention.ends_on < clock.today():
+        raise WrongState(_("La convention n'est plus en cours : sa remise n'est pas refaite."))
+
+
 @recorded("release.rebuild")
 def start(release: Release, *, by) -> Release:
-    """Have `release` built again without those who object now. Raises NotAllowed, WrongState."""
-    former = Release.objects.select_for_update(of=("self",)).select_related("convention__zone").get(pk=release.pk)
+    """Have `release` built again: because somebody inside objects since, or because its file expired. Unless somebody
+    objects, the same recipe makes the same bytes. Raises NotAllowed, WrongState."""
+    former = (
+        Release.objects.select_for_update(of=("self",)).select_related("convention__zone", "key").get(pk=release.pk)
+    )
     convention = former.convention
     describe(
         obj=former, zone=convention.zone.reference, org=convention.organisation, conv=convention.reference,
@@ -71,14 +112,14 @@ def start(release: Release, *, by) -> Release:
     )  # fmt: skip
     if by is not SYSTEM and not may_start(by, former):
         raise NotAllowed(_("Seuls l'opérateur et les personnes nommées par la convention relancent une remise."))
-    if former.status != S.READY:
+    if former.status not in (S.READY, S.EXPIRED):
         raise WrongState(_("Cette remise n'est plus à jour : prenez celle qui la remplace."))
     if former.rebuilds.filter(status__in=(S.QUEUED, S.BUILDING)).exists():
         raise WrongState(_("Une nouvelle version se prépare déjà : attendez qu'elle soit prête."))
-    if not facts.is_stale(former):
+    if former.status == S.READY and not facts.is_stale(former):
         raise WrongState(_("Cette remise est à jour : il n'y a rien à refaire."))
-    if convention.status != Convention.Status.ACTIVE or convention.ends_on < clock.today():
-        raise WrongState(_("La convention n'est plus en cours : sa remise n'est pas refaite."))
+    require_running(convention)
+    require_key(former)
     rebuilt = Release.objects.create(
         convention=convention, dataset_version_id=former.dataset_version_id, decision_id=former.decision_id,
         ruleset_version=former.ruleset_version, recipe=former.recipe, recipe_sha256=former.recipe_sha256,

@@ -57,8 +57,19 @@ def forget_attempts(release: Release) -> None:
         left.unlink(missing_ok=True)
 
 
+GONE = (Release.Status.WITHDRAWN, Release.Status.EXPIRED)
+
+
 def remove(release: Release) -> None:
-    """Remove the file of a withdrawn release; a download under way keeps what it has opened until it is cut."""
-    if release.status != Release.Status.WITHDRAWN or not release.stored_as:
-        raise ValueError("only a withdrawn release loses its file")
+    """Remove the file of a withdrawn or expired release; a download under way keeps what it has opened until it is
+    cut."""
+    if release.status not in GONE or not release.stored_as:
+        raise ValueError("only a withdrawn or an expired release loses its file")
     (_folder() / release.stored_as).unlink(missing_ok=True)
+
+
+def remove_gone() -> None:
+    """Remove every file whose release is withdrawn or expired: a worker may have died between the row and the file."""
+    held = {path.name for path in _folder().iterdir()}
+    for release in Release.objects.filter(status__in=GONE, stored_as__in=held):
+        remove(release)

@@ -87,6 +87,16 @@ def honour_oppositions(timestamp: int) -> None:
     previews.forget_old()
 
 
+# Beside the builds: the process that writes the files is the one that removes them.
+@app.periodic(cron="40 * * * *")
+@app.task(name="broker.releases.tasks.expire_files", queue="builds", queueing_lock="releases.expire_files")
+def expire_files(timestamp: int) -> None:
+    """Remove the files that are kept no longer: ninety days, and never after the convention."""
+    for release in rebuilds.expired():
+        actions.expire(release, by=SYSTEM)
+    store.remove_gone()
+
+
 # What concerns persons has its own queue and its own process: it never waits behind a build.
 @app.task(name="broker.releases.tasks.order_withdrawal", queue="subjects", lock="matching", retry=AGAIN)
 def order_withdrawal(convention_id: int) -> None:
@@ -192,8 +202,7 @@ def _build(release: Release) -> Release:
         stored_as = store.publish(release)
         ready = actions.finish(release, by=actions.WORKER, result=result, mark=mark, tokens=tokens, stored_as=stored_as)
         # What was replaced, now or by a worker that died right after: its file goes.
-        for former in Release.objects.filter(convention=release.convention_id, status=Release.Status.WITHDRAWN):
-            store.remove(former)
+        store.remove_gone()
         return ready
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

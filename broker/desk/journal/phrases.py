@@ -114,6 +114,7 @@ PHRASES = {
     "release.preview": _("a demandé l'aperçu d'une remise"),
     "release.ready": _("a rendu la remise prête"),
     "release.rebuild": _("a fait refaire la remise"),
+    "release.expire": _("a supprimé le fichier, au terme de sa conservation, de la remise"),
     "release.request": _("a demandé une remise"),
     "release.withdraw": _("a retiré la remise"),
     "sensor.add": _("a ajouté un capteur"),

@@ -1,6 +1,7 @@
 """Releases, the receipts of their treatments, their deliveries, and the index that tells who is in them."""
 
 import uuid
+from datetime import date, timedelta
 
 from django.conf import settings
 from django.db import models
@@ -12,6 +13,8 @@ from broker.accounts.models import MachineOrder
 from broker.keys.models import DataKey
 from consent.models import Convention, GateDecision
 from zones.models import DatasetVersion
+
+KEPT = timedelta(days=90)
 
 
 class ReleaseQuerySet(models.QuerySet):
@@ -29,6 +32,7 @@ class Release(models.Model):
         READY = "ready", _("prête")
         FAILED = "failed", _("refusée ou échouée")
         WITHDRAWN = "withdrawn", _("retirée")
+        EXPIRED = "expired", _("expirée")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(max_length=14, default="experimental")
@@ -87,6 +91,13 @@ class Release(models.Model):
 
     def __str__(self):
         return f"{self.dataset_version.dataset} · {self.convention.ref}"
+
+    @property
+    def kept_until(self) -> date | None:
+        """The last day its file is kept: ninety days, and never after the convention (legal-gate, section 11)."""
+        if self.built_at is None:
+            return None
+        return min(self.built_at.astimezone(clock.PARIS).date() + KEPT, self.convention.ends_on)
 
     @property
     def tone(self) -> str:

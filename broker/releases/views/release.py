@@ -12,6 +12,7 @@ from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
+from broker import clock
 from broker.accounts import second_factor
 from broker.audit.actor import of as actor_of
 from broker.errors import NotAllowed, Reason, Refused
@@ -40,7 +41,7 @@ SHOWN_EVENTS = 12
 def _releases(request):
     return Release.objects.for_user(request.user).select_related(
         "convention__organisation", "convention__zone", "convention__environment", "convention__offer",
-        "dataset_version__dataset", "decision", "requested_by",
+        "dataset_version__dataset", "decision", "requested_by", "key", "replaces__convention",
     )  # fmt: skip
 
 
@@ -207,8 +208,14 @@ def _versions(request, release: Release) -> dict:
     newer = release.rebuilds.exclude(status=Release.Status.FAILED).order_by("-requested_at").first()
     failed = None if newer or not is_stale else release.rebuilds.order_by("-requested_at").first()
     events = [{"at": release.requested_at, "label": _("Demandée"), "who": release.requested_by.full_name}]
-    if release.replaces_id:
-        events[0] = {"at": release.requested_at, "label": _("Refaite, pour respecter les droits des personnes")}
+    if former := release.replaces:
+        was_kept = former.kept_until is None or former.kept_until >= release.requested_at.astimezone(clock.PARIS).date()
+        label = (
+            _("Refaite, pour respecter les droits des personnes")
+            if was_kept
+            else _("Refaite, son fichier ayant expiré")
+        )
+        events[0] = {"at": release.requested_at, "label": label}
     if release.built_at:
         events.append({"at": release.built_at, "label": _("Prête"), "tone": "ok"})
     for one in release.deliveries.order_by("-started_at")[:SHOWN_EVENTS]:
@@ -218,14 +225,17 @@ def _versions(request, release: Release) -> dict:
         if one.outcome == "cut":
             label %= number_format(one.bytes_sent, force_grouping=True)
         events.append({"at": one.started_at, "label": label, "tone": "ok" if one.outcome == "complete" else "no"})
-    if withdrawn and newer:
+    if withdrawn and newer and newer.built_at:
         events.append({"at": newer.built_at, "label": _("Remplacée, son fichier est supprimé"), "tone": "no"})
     may = rebuilds.may_start(request.user, release)
+    expired = release.status == Release.Status.EXPIRED
     return {
+        "is_expired": expired,
+        "why_not_rebuilt": rebuilds.why_not(release) if expired and newer is None else "",
         "is_stale": is_stale,
         "newer": newer,
         "rebuild_failed": failed,
-        "may_rebuild": is_stale and newer is None and may,
+        "may_rebuild": (is_stale or expired) and newer is None and may,
         "events": sorted(events, key=lambda event: event["at"]),
         "withdrawals": list(release.withdrawal_orders.order_by("-issued_at")[:SHOWN_EVENTS]),
     }
