@@ -67,9 +67,11 @@ def ready_release(convention, person):
         purpose="pseudonym", ref=f"convention:{convention.pk}", wrapping_key_id=uuid.uuid4().hex, wrapped=b"sealed"
     )
     recipe = {
-        "personal": True, "k": 5, "columns": [{"name": "age", "role": "quasi_identifier", "treatment":
+        "personal": True, "k": 5, "columns": [{"name": "age", "type": "text", "role": "quasi_identifier", "treatment":
         {"kind": "band_age", "width": 5, "top": 90}}], "engine": {"duckdb": "2.0.0"},
-        "output": {"format": "parquet", "sealed": True},
+        "output": {"format": "parquet", "sealed": True}, "dataset": {"slug": convention.offer.dataset.slug},
+        "subject_key": "patient_nbr", "source_columns": ["patient_nbr", "age"], "identifiers": [], "reading": {},
+        "quasi_identifiers": ["age"], "minors": {"rule": "exclude", "age_column": "age"}, "rank_by": None,
     }  # fmt: skip
     return Release.objects.create(
         convention=convention, dataset_version=version, decision=decision, key=key, clear_sha256="1" * 64,
