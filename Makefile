@@ -30,6 +30,10 @@ T ?= -n 2 --dist loadfile
 test: install
 	@$(BIN)/python -m pytest $(T)
 
+# Sources of a gibibyte and more, a few minutes: kept out of every day's tests.
+test-large: install
+	@TERRAIN_LARGE=1 $(BIN)/python -m pytest tests/integration/test_hostile_sources.py -k gibibyte
+
 check: install
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m ruff check .
