@@ -4,10 +4,17 @@ The values are the text that a CSV would hold; a moment with a zone is told in U
 columns. `reading` is that of the version (`zones.reading`).
 """
 
+from collections.abc import Collection
 from typing import Any
 
 WHOLE = "WHOLE"  # our name for floating numbers that are all whole: keys with missing values, as pandas writes them
 FLOATS = ("FLOAT", "DOUBLE")
+SAME = {
+    "BIGINT": ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"),
+    "DOUBLE": ("DOUBLE",),
+    "TIMESTAMP": ("TIMESTAMP",),
+    "DATE": ("DATE",),
+}
 FIRST, LAST = "0001-01-01 00:00:00", "9999-12-31 23:59:59.999999"  # moments of the calendar
 
 
@@ -43,11 +50,24 @@ def text(name: str, declared: str, reading: dict[str, Any]) -> str:
     return value
 
 
-def relation(path: str, reading: dict[str, Any], *, only: set[str] | None = None, line: str = "") -> str:
-    """The SQL of the table: the columns (`only` those) as text, missing values NULL; `line` names a column that numbers
-    the rows of the file from 1. `reading["types"]` are pairs of a name and the engine's type, in order."""
+def is_same(declared: str, wanted: str) -> bool:
+    """Whether a value of the type `declared` is, as it stands, what its text would be read as under `wanted`."""
+    return declared in SAME.get(wanted, ())
+
+
+def relation(
+    path: str,
+    reading: dict[str, Any],
+    *,
+    only: set[str] | None = None,
+    native: Collection[str] = (),
+    line: str = "",
+) -> str:
+    """The SQL of the table: the columns (`only` those) as text, but for `native` ones which keep their type, missing
+    values NULL; `line` names a column that numbers the rows of the file from 1. `reading["types"]` are pairs of a name
+    and the engine's type, in order."""
     columns = [
-        f"{text(name, declared, reading)} AS {quoted(name)}"
+        f"{quoted(name) if name in native else text(name, declared, reading)} AS {quoted(name)}"
         for name, declared in reading["types"]
         if only is None or name in only
     ]

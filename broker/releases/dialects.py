@@ -24,6 +24,14 @@ DIALECTS: dict[str, dict[str, str]] = {
         "quantiles": "quantile_disc({x}, [{low}, {high}])",
         "nth": "{x}[{n}]",
         "table": "CREATE TEMP TABLE {name} AS ",
+        "view": "CREATE TEMP VIEW {name} AS ",
+        "half": "CAST(('0x' || {h}) AS UBIGINT)",  # sixteen signs of a pseudonym, while its row is carried about
+        "signs": "format('{{:016x}}', {x})",
+        # `kept` is written in its order once; from then on the place of a row in it is known.
+        "kept_by": " ORDER BY {by}",
+        "rank": "kept.rowid - kept.terrain_sid + 1",
+        "place": "rowid",
+        "read_by": "",
     },
     "spark": {
         "hmac": "sha2(concat((SELECT {key}_outer FROM terrain_key), unhex(sha2(concat("
@@ -38,6 +46,13 @@ DIALECTS: dict[str, dict[str, str]] = {
         "percentile_disc({high}) WITHIN GROUP (ORDER BY {x}))",
         "nth": "element_at({x}, {n})",
         "table": "",  # the build writes what a query finds, and names it: `spark.Session.make`
+        "view": "",
+        "half": "{h}",
+        "signs": "{x}",
+        "kept_by": "",
+        "rank": "CAST(row_number() OVER (PARTITION BY terrain_sid ORDER BY {by}) AS BIGINT)",
+        "place": "terrain_sid",
+        "read_by": " ORDER BY {by}",
     },
 }
 

@@ -4,10 +4,14 @@ The statements are shared text; what differs between engines stands in one table
 follow (measured in the sketches: identical rows on 10 M). Keys never enter the text: the engine sets four
 variables, `pseudonym_inner`, `pseudonym_outer`, `token_inner`, `token_outer` (the padded keys of HMAC, RFC 2104).
 
-Tables, in order: `source` (as read, a line number a row) -> `subject` (one row a subject who may be released)
--> `base` (rows of those subjects, minors out, typed) -> `treated` (categories merged, values clipped, dates shifted)
--> `class` (small ones) -> `kept` -> the file. Tables `opposed(token)` and `consented(token)` are filled by the engine
-before `subject`, and `commune_group(code, area)` where a column is brought to groups of communes (`lookups`).
+Tables, in order: `source` (as read, a line number a row; a Parquet file is not copied, only looked at) -> `met` (what
+stands together in a row of what is counted: subject, age, values that are merged or make classes; `terrain_n` rows) ->
+`subject` (one row a subject who does not object) -> `tally` (rows by what becomes of them) -> `counted` (`met` of those
+who may leave, minors out) -> `common_n`, `bounds` -> `graded` (`counted` as it will leave) -> `class` (small ones) ->
+`leaving` (subjects with rows that leave) -> `kept` (the rows that leave, treated, in their order) -> the file. All that
+is counted by subject is counted in `met`, a fraction of the rows: the rows themselves are read once more, and sorted
+once (docs/adr/0014). Tables `opposed(token)` and `consented(token)` are filled by the engine before `subject`, and
+`commune_group(code, area)` where a column is brought to groups of communes (`lookups`).
 """
 
 from dataclasses import dataclass, replace
@@ -29,7 +33,12 @@ IDENTIFYING = (
 )
 # Codes of SNOMED CT extensions have as many figures as a social security number; before their check digit they say so.
 SNOMED = "^[0-9]{6,15}1[0-5][0-9]$"
+SCANNED = 6  # signs: shorter values meet an identifier by chance
 LINE_MAX = 2 * 1024**2  # bytes; the reader of sources refuses a line of half of it
+
+
+UNTOLD = frozenset({"keep", "clip", "shift_days", "shift_weeks"})  # kinds that look at the typed value alone
+CARRIED = ("terrain_line", "terrain_sid", "terrain_front", "terrain_back")  # with every row that leaves
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +113,40 @@ class Plan:
             return [self.source(), Statement("kept", "plain", 60, self._plain())]
         return [
             self.source(),
+            Statement("met", "source", 20, self._met()),
             Statement("subject", "subject", 30, self._subject()),
-            *([Statement("age", "age", 40, self._ages())] if self.age else []),
-            Statement("base", "base", 45, self._base()),
+            Statement("tally", "subject", 36, self._tally()),
+            *([Statement("age", "age", 40, self._ages(source="met"))] if self.age else []),
+            Statement("counted", "base", 45, self._say("table", name="counted") + self._base(rows="met")),
             *self._measures(),
-            Statement("treated", "treated", 60, self._treated()),
-            Statement("class", "class", 66, self._classes()),
-            Statement("kept", "kept", 72, self._kept()),
+            Statement("graded", "treated", 58, self._say("table", name="graded") + self._treated(rows="counted")),
+            Statement("class", "class", 60, self._classes()),
+            Statement("leaving", "class", 62, self._leaving()),
+            Statement("kept", "kept", 64, self._kept()),
+            *self._values(),
         ]
 
     def source(self) -> Statement:
-        return Statement("source", "source", 5, self._say("table", name="source") + self.read(self._needed()))
+        is_parquet = self.recipe["reading"].get("format") == "parquet"  # whose columns are read when they are asked for
+        start = self._say("view" if is_parquet else "table", name="source")
+        return Statement("source", "source", 5, start + self.read(self._needed()))
+
+    def native(self) -> set[str]:
+        """Columns of a Parquet source that keep the type they have there: it is the one they would be brought to, and
+        nobody looks at their text."""
+        declared = dict(self.recipe["reading"].get("types", ())) if self.recipe["personal"] else {}
+        found = {
+            c["name"]
+            for c in self.columns
+            if c["treatment"]["kind"] in UNTOLD
+            and parquet.is_same(declared.get(c["name"], ""), treating.sql_type(c))
+            and not any(c["name"] == other["column"] for other in self.blanked)
+        }
+        if self.age and parquet.is_same(declared.get(self.age, ""), "BIGINT"):
+            shown = [c for c in self.columns if c["name"] == self.age]
+            if all(c["treatment"]["kind"] == "band_age" for c in shown):
+                found.add(self.age)
+        return found - {self.subject, *self.recipe["identifiers"], *self.recipe["reading"].get("absent", ())}
 
     def _needed(self) -> set[str]:
         """The columns of the file that the build looks at."""
@@ -126,7 +158,9 @@ class Plan:
 
         The clear copy is a Parquet file, or a CSV in UTF-8 with commas and a header (`zones.sources`)."""
         if self.recipe["reading"].get("format") == "parquet":
-            table = parquet.relation(self.path, self.recipe["reading"], only=needed, line="terrain_line")
+            table = parquet.relation(
+                self.path, self.recipe["reading"], only=needed, native=self.native(), line="terrain_line"
+            )
             return f"SELECT * FROM {table} read"
         every = ", ".join(f"{text_of(c)}: 'VARCHAR'" for c in self.recipe["source_columns"])
         nulls = ", ".join(text_of(mark) for mark in ["", *self.recipe["reading"].get("missing", [])])
@@ -159,7 +193,9 @@ class Plan:
             axes = [treatment["axis"], other["treatment"]["axis"]]
             beside = dict(zip(axes, [self._typed(column), self._typed(other)], strict=True))
         of, kind = name_of(column["name"]), treating.sql_type(column)
-        return Cell(of, self._typed(column), treatment, self._say, kind, beside)
+        return Cell(of, self._typed(column), treatment, self._say, kind, beside, self.own_number)
+
+    own_number = "terrain_number"  # the subject's own, in the rows that are treated
 
     def misread(self) -> list[tuple[str, str]]:
         """For each typed column, its name and how many of its values are not of that type, as an expression."""
@@ -172,6 +208,17 @@ class Plan:
                 found.append((column["name"], f"count(*) FILTER (WHERE {wrong})"))
         return found
 
+    def _counted(self) -> list[dict]:
+        """The columns that are counted by subject: those of the classes, and those whose rare values are merged."""
+        return [c for c in self.columns if c["name"] in {*self.quasi, *self.merged} and c["name"] != self.subject]
+
+    def _met(self) -> str:
+        """What stands together in a row: subject, age, what is counted; and in how many rows."""
+        pairs = {c["treatment"]["pair"] for c in self._counted() if c["treatment"].get("pair")}
+        names = {self.subject, self.age, *(c["name"] for c in self._counted()), *pairs} - {None}
+        every = ", ".join(name_of(name) for name in sorted(names))
+        return self._say("table", name="met") + f"SELECT {every}, count(*) AS terrain_n FROM source GROUP BY {every}"
+
     def _subject(self) -> str:
         """One row a subject who does not object: `terrain_sid` a small number, `terrain_h` its HMAC under the
         convention's key, `token` under the zone's, `consented` whether its rows may leave."""
@@ -180,9 +227,27 @@ class Plan:
             f"SELECT subject, terrain_h, token, row_number() OVER (ORDER BY terrain_h) AS terrain_sid, "
             f"{self.consented()} AS consented FROM ("
             f"SELECT subject, {pseudonym} AS terrain_h, {token} AS token FROM ("
-            f"SELECT DISTINCT {name_of(self.subject)} AS subject FROM source WHERE {name_of(self.subject)} IS NOT NULL"
+            f"SELECT DISTINCT {name_of(self.subject)} AS subject FROM met WHERE {name_of(self.subject)} IS NOT NULL"
             f") known) keyed WHERE {self.unopposed()}"
         )
+
+    def _tally(self) -> str:
+        """Rows read, without a subject, of subjects who do not object, of those among them who consent."""
+        of = f"met.{name_of(self.subject)}"
+        sums = [
+            f"CAST(coalesce(sum(CASE WHEN {test} THEN terrain_n ELSE 0 END), 0) AS BIGINT) AS {name}"
+            for name, test in (
+                ("rows_in", "true"), ("no_subject", f"{of} IS NULL"), ("known", "subject.subject IS NOT NULL"),
+                ("agreed", "subject.consented"),
+            )
+        ]  # fmt: skip
+        joined = f"FROM met LEFT JOIN subject ON subject.subject = {of}"
+        return self._say("table", name="tally") + f"SELECT {', '.join(sums)} {joined}"
+
+    def tally(self) -> str:
+        """Rows read, without a subject, known, agreed; rows left before small classes go; rows kept."""
+        base = "(SELECT CAST(coalesce(sum(terrain_n), 0) AS BIGINT) FROM graded)"
+        return f"SELECT rows_in, no_subject, known, agreed, {base}, (SELECT count(*) FROM kept) FROM tally"
 
     def hmac(self, key: str, of: str) -> str:
         """HMAC-SHA-256 of the text `of` under the key of that name, in hexadecimal."""
@@ -200,7 +265,8 @@ class Plan:
 
     def _ages(self, *, name: str = "age", source: str = "source") -> str:
         """The first and last age of each band met, both included, null when it cannot be read."""
-        part = [self._say("match", x="value", pattern=BAND, group=group) for group in range(1, 5)]
+        text = "CAST(value AS STRING)"  # a Parquet file may hold numbers
+        part = [self._say("match", x=text, pattern=BAND, group=group) for group in range(1, 5)]
         low = self._say("try_cast", x=f"nullif({part[0]}, '')", type="INTEGER")
         end = self._say("try_cast", x=f"nullif({part[1]}, '')", type="INTEGER")
         high = (
@@ -212,53 +278,65 @@ class Plan:
             f"(SELECT DISTINCT {name_of(self.age)} AS value FROM {source} WHERE {name_of(self.age)} IS NOT NULL) met"
         )
 
-    def _base(self) -> str:
-        """Rows of the subjects kept; `terrain_low` and `terrain_high` serve the minors' rule and the bands."""
+    def _base(self, *, rows: str = "source", subjects: str = "subject") -> str:
+        """Rows of the subjects kept; `terrain_low` and `terrain_high` serve the minors' rule and the bands. Of `met`,
+        what is counted."""
         blanked = {one["column"]: number for number, one in enumerate(self.blanked)}
-        columns, joins = [], ""
-        for c in self.columns:
+        held = self._counted() if rows == "met" else self.columns
+        own = ["terrain_n"] if rows == "met" else ["terrain_line"]
+        columns, joins = [f"{rows}.{name}" for name in own], ""
+        for c in held:
             name = c["name"]
+            of = f"{rows}.{name_of(name)}"
             if name in self.grouped:
-                place, table = f"source.{name_of(name)}", f"group_{self.grouped.index(name)}"
-                columns.append(f"{treating.area(place, table)} AS {name_of(name)}")
-                joins += f" LEFT JOIN commune_group AS {table} ON {treating.commune(place)} = {table}.code"
+                table = f"group_{self.grouped.index(name)}"
+                columns.append(f"{treating.area(of, table)} AS {name_of(name)}")
+                joins += f" LEFT JOIN commune_group AS {table} ON {treating.commune(of)} = {table}.code"
             elif name in blanked:
-                reinforced = treating.is_reinforced(self.blanked[blanked[name]], say=self._say)
-                columns.append(f"CASE WHEN {reinforced} THEN NULL ELSE source.{name_of(name)} END AS {name_of(name)}")
+                reinforced = treating.is_reinforced(self.blanked[blanked[name]], say=self._say, table=rows)
+                columns.append(f"CASE WHEN {reinforced} THEN NULL ELSE {of} END AS {name_of(name)}")
                 columns.append(f"{reinforced} AS terrain_blanked_{blanked[name]}")
             elif name != self.subject:
-                columns.append(f"source.{name_of(name)}")
-        if self.rank and self.rank["column"] not in {c["name"] for c in self.columns}:
+                columns.append(of)
+        names = {c["name"] for c in held}
+        if rows == "met":
+            pairs = {c["treatment"]["pair"] for c in held if c["treatment"].get("pair")}
+            columns += [f"met.{name_of(name)}" for name in sorted(pairs - names)]
+        elif self.rank and self.rank["column"] not in names:
             columns.append(f"source.{name_of(self.rank['column'])}")
-        ages = (
-            "age.terrain_low, age.terrain_high"
+        columns += (
+            ["age.terrain_low", "age.terrain_high"]
             if self.age
-            else "CAST(NULL AS INTEGER) AS terrain_low, CAST(NULL AS INTEGER) AS terrain_high"
+            else ["CAST(NULL AS INTEGER) AS terrain_low", "CAST(NULL AS INTEGER) AS terrain_high"]
         )
-        rows = (
-            f"SELECT source.terrain_line, subject.terrain_sid, subject.terrain_h, {ages}"
-            + "".join(f", {c}" for c in columns)
-            + f" FROM source JOIN subject ON source.{name_of(self.subject)} = subject.subject AND subject.consented"
-            + (f" LEFT JOIN age ON source.{name_of(self.age)} = age.value" if self.age else "")
+        if subjects == "leaving":
+            columns += [f"leaving.{name}" for name in ("terrain_front", "terrain_back", "terrain_number")]
+        elif rows == "source":  # measured over, never kept
+            columns.append(f"{treating.subject_number(self._say)} AS terrain_number")
+        agreed = " AND subject.consented" if subjects == "subject" else ""
+        found = (
+            f"SELECT {subjects}.terrain_sid, {', '.join(columns)} FROM {rows} JOIN {subjects} "
+            f"ON {rows}.{name_of(self.subject)} = {subjects}.subject{agreed}"
+            + (f" LEFT JOIN age ON {rows}.{name_of(self.age)} = age.value" if self.age else "")
             + joins
         )
         adults = f" WHERE {self.adult()}" if self.recipe["minors"]["rule"] == "exclude" else ""
-        return self._say("table", name="base") + f"SELECT * FROM ({rows}) aged{adults}"
+        return f"SELECT * FROM ({found}) aged{adults}"
 
     def adult(self) -> str:
         """The minors' rule (G28): the whole band at 18 or more; an unknown age is not."""
         return "terrain_low >= 18 AND terrain_high >= terrain_low"
 
     def _measures(self) -> list[Statement]:
-        """What must be known of the base before it is treated: the common categories and the bounds."""
+        """What must be known of the base before it is treated: the rare categories and the bounds."""
         found = []
         for number, column in enumerate(self._of_kind(*MERGED)):
             value = treated(self._cell(column))
-            text = self._say("table", name=f"common_{number}") + (
-                f"SELECT {value} AS value FROM base WHERE {value} IS NOT NULL GROUP BY {value} "
-                f"HAVING {self.rare_limit()}"
+            text = self._say("table", name=f"rare_{number}") + (
+                f"SELECT {value} AS value FROM counted WHERE {value} IS NOT NULL GROUP BY {value} "
+                f"HAVING NOT ({self.rare_limit()})"
             )
-            found.append(Statement(f"common_{number}", "common", 50, text))
+            found.append(Statement(f"rare_{number}", "common", 50, text))
         if self.clipped:
             bounds = []
             for number, column in enumerate(self._clipped()):
@@ -266,19 +344,21 @@ class Plan:
                 low, high = (f"0.{int(treatment[k]):03d}" for k in ("low_per_mille", "high_per_mille"))
                 q = self._say("quantiles", x=self._typed(column), low=low, high=high)
                 bounds.append(f"{q} AS bounds_{number}")
-            text = self._say("table", name="bounds") + f"SELECT {', '.join(bounds)} FROM base"
+            text = self._say("table", name="bounds") + f"SELECT {', '.join(bounds)} FROM ({self._base()}) base"
             found.append(Statement("bounds", "bounds", 54, text))
         return found
 
     def rare_limit(self) -> str:
         return f"count(DISTINCT terrain_sid) >= {int(self.recipe['k'])}"
 
-    def _treated(self) -> str:
+    def _treated(self, *, rows: str) -> str:
         """Every value as it will leave; `terrain_merged_n`, `terrain_clipped_n`: whether the n-th column's changed."""
-        shown, joins = ["terrain_line", "terrain_sid", "terrain_h"], []
+        is_counted = rows == "counted"
+        held = self._counted() if is_counted else self.columns
+        shown, joins = (["terrain_sid", "terrain_n"], []) if is_counted else (list(CARRIED), [])
         merged = {name: number for number, name in enumerate(self.merged)}
         clipped = {name: number for number, name in enumerate(self.clipped)}
-        for column in self.columns:
+        for column in held:
             name = column["name"]
             if name == self.subject:
                 continue
@@ -286,19 +366,24 @@ class Plan:
             value = treated(cell)
             if name in merged:
                 n = merged[name]
-                joins.append(f" LEFT JOIN common_{n} ON common_{n}.value = {value}")
-                value, was = treating.merged(value, f"common_{n}")
-                shown.append(f"{was} AS terrain_merged_{n}")
+                joins.append(f" LEFT JOIN rare_{n} ON rare_{n}.value = {value}")
+                was = f"(rare_{n}.value IS NOT NULL)"
+                value = f"CASE WHEN {was} THEN 'autre' ELSE {value} END"
+                if is_counted:
+                    shown.append(f"{was} AS terrain_merged_{n}")
             elif name in clipped:
                 n = clipped[name]
                 bound, was = treating.clipped(cell.typed, f"bounds_{n}", say=self._say)
                 value = treated(replace(cell, typed=bound))
-                shown.append(f"{was} AS terrain_clipped_{n}")
+                if not is_counted:
+                    shown.append(f"{was} AS terrain_clipped_{n}")
             shown.append(f"{value} AS {name_of(name)}")
-        shown += [f"terrain_blanked_{number}" for number in range(len(self.blanked))]
-        shown.append(f"{self._order()} AS terrain_order")
-        bounds = " CROSS JOIN bounds" if clipped else ""
-        return self._say("table", name="treated") + f"SELECT {', '.join(shown)} FROM base{bounds}{''.join(joins)}"
+        if not is_counted:
+            shown += [f"terrain_blanked_{number}" for number in range(len(self.blanked))]
+            shown.append(f"{self._order()} AS terrain_order")
+        bounds = " CROSS JOIN bounds" if {c["name"] for c in held} & set(clipped) else ""
+        start = rows if is_counted else f"({rows}) base"
+        return f"SELECT {', '.join(shown)} FROM {start}{bounds}{''.join(joins)}"
 
     def _order(self) -> str:
         if not self.rank:
@@ -312,44 +397,87 @@ class Plan:
         if not names:
             return self._say("table", name="class") + "SELECT 0 AS subjects WHERE false"
         return self._say("table", name="class") + (
-            f"SELECT {names}, count(DISTINCT terrain_sid) AS subjects FROM treated "
+            f"SELECT {names}, count(DISTINCT terrain_sid) AS subjects FROM graded "
             f"GROUP BY {names} HAVING {self.small()}"
         )
 
     def small(self) -> str:
         return f"count(DISTINCT terrain_sid) < {int(self.recipe['k'])}"
 
-    def _kept(self) -> str:
-        """Rows of no small class, ranked within their subject."""
-        first = "PARTITION BY terrain_sid ORDER BY terrain_order NULLS LAST, terrain_line"
-        rank = f"CAST(row_number() OVER ({first}) AS BIGINT) AS event_rank"
-        start = self._say("table", name="kept") + f"SELECT *, {rank} FROM treated"
+    def _spared(self, rows: str) -> str:
+        """The condition that a row of `rows` is of no small class."""
         if not self.quasi:
-            return start
+            return ""
         same = " AND ".join(
-            self._say("same", a=f"treated.{name_of(name)}", b=f"class.{name_of(name)}") for name in self.quasi
+            self._say("same", a=f"{rows}.{name_of(name)}", b=f"class.{name_of(name)}") for name in self.quasi
         )
-        return f"{start} WHERE NOT EXISTS (SELECT 1 FROM class WHERE {same})"
+        return f" WHERE NOT EXISTS (SELECT 1 FROM class WHERE {same})"
+
+    def _leaving(self) -> str:
+        """The subjects with rows that leave, in the order of their pseudonyms: `terrain_sid` is how many rows of other
+        subjects stand before theirs in the file, hence their own number. The pseudonym is in two halves."""
+        halves = (self._say("half", h=f"substr(terrain_h, {start}, 16)") for start in (1, 17))
+        front, back = halves
+        number = treating.subject_number(self._say)
+        left = f"SELECT terrain_sid, sum(terrain_n) AS n FROM graded{self._spared('graded')} GROUP BY terrain_sid"
+        before = "CAST(sum(n) OVER (ORDER BY terrain_sid) - n AS BIGINT)"
+        return self._say("table", name="leaving") + (
+            f"SELECT subject.subject, subject.token, placed.place AS terrain_sid, {front} AS terrain_front, "
+            f"{back} AS terrain_back, CAST({number} AS BIGINT) AS terrain_number FROM subject "
+            f"JOIN (SELECT terrain_sid, {before} AS place FROM ({left}) of_each) placed "
+            "ON placed.terrain_sid = subject.terrain_sid"
+        )
+
+    BY = "terrain_sid, terrain_order NULLS LAST, terrain_line"
+
+    def _kept(self) -> str:
+        """Rows of no small class, by subject in the order of pseudonyms, then by their rank."""
+        rows = self._treated(rows=self._base(subjects="leaving"))
+        spared = self._spared("treated")
+        order = self._say("kept_by", by=self.BY)
+        return self._say("table", name="kept") + f"SELECT * FROM ({rows}) treated{spared}{order}"
+
+    def misplaced(self) -> str:
+        """How many subjects' rows do not stand where `leaving` placed them: none, or ranks would be wrong."""
+        first = f"SELECT terrain_sid, min({self._say('place')}) AS place FROM kept GROUP BY terrain_sid"
+        return f"SELECT count(*) FROM ({first}) firsts WHERE place <> terrain_sid"
 
     def output(self) -> str:
-        """The rows of the file, in its order: a 64-bit prefix sorts fast, the full pseudonym decides between equals."""
+        """The rows of the file, in its order."""
         if not self.recipe["personal"]:
             return f"SELECT {', '.join(name_of(n) for n in self.released)} FROM kept ORDER BY terrain_line"
         others = "".join(f", {name_of(name)}" for name in self.released[2:])
-        prefix = self._say("hex_order", h="substr(terrain_h, 1, 16)")
-        return (
-            f"SELECT pseudonym, event_rank{others} FROM (SELECT substr(terrain_h, 1, 32) AS pseudonym, "
-            f"{prefix} AS terrain_prefix, event_rank{others} FROM kept) shown "
-            "ORDER BY terrain_prefix, pseudonym, event_rank"
-        )
+        front, back = (self._say("signs", x=name) for name in ("terrain_front", "terrain_back"))
+        rank = self._say("rank", by="terrain_order NULLS LAST, terrain_line")
+        order = self._say("read_by", by="pseudonym, event_rank")
+        return f"SELECT {front} || {back} AS pseudonym, {rank} AS event_rank{others} FROM kept{order}"
 
     def tokens(self) -> str:
         """The zone tokens of the subjects in the file, sorted, hexadecimal."""
-        return "SELECT token FROM subject WHERE terrain_sid IN (SELECT terrain_sid FROM kept) ORDER BY token"
+        return "SELECT token FROM leaving WHERE terrain_sid IN (SELECT terrain_sid FROM kept) ORDER BY token"
+
+    def merges(self) -> str:
+        """For each column of `merged`, how many cells of the rows kept were."""
+        sums = [
+            f"CAST(coalesce(sum(CASE WHEN terrain_merged_{n} THEN terrain_n ELSE 0 END), 0) AS BIGINT)"
+            for n in range(len(self.merged))
+        ]
+        return f"SELECT {', '.join(sums)} FROM graded{self._spared('graded')}"
 
     def _texts(self) -> list[str]:
         """The released columns that hold text, in which an identifier could stand."""
         return [c["name"] for c in self.columns if c["name"] != self.subject and self._typed(c) == name_of(c["name"])]
+
+    def _values(self) -> list[Statement]:
+        """The distinct values of each released column of text, long enough to be an identifier."""
+        return [
+            Statement(
+                f"value_{number}", "thresholds", 74,
+                self._say("table", name=f"value_{number}")
+                + f"SELECT DISTINCT {name_of(name)} AS value FROM kept WHERE length({name_of(name)}) >= {SCANNED}",
+            )
+            for number, name in enumerate(self._texts())
+        ]  # fmt: skip
 
     def own_identifiers(self) -> tuple[list[str], str]:
         """The columns of text, and one query that counts in each the rows that hold their own subject key or direct
@@ -358,11 +486,23 @@ class Plan:
         counts = []
         for name in self._texts():
             same = " OR ".join(
-                f"(length(s.{name_of(o)}) >= 6 AND kept.{name_of(name)} = s.{name_of(o)})" for o in owned
+                f"(length(s.{name_of(o)}) >= {SCANNED} AND kept.{name_of(name)} = s.{name_of(o)})" for o in owned
             )
             counts.append(f"count(*) FILTER (WHERE {same})")
         joined = "FROM kept JOIN source s ON s.terrain_line = kept.terrain_line"
         return self._texts(), f"SELECT {', '.join(counts) or '0'} {joined}"
+
+    def shared_with_identifiers(self) -> list[str]:
+        """Queries that count the subjects and direct identifiers that are also a released value, whosever: where all
+        find none, `own_identifiers` would find none either, and it reads every row again."""
+        found = []
+        for number in range(len(self._texts())):
+            values = f"(SELECT value FROM value_{number})"
+            found.append(f"SELECT count(*) FROM leaving WHERE subject IN {values}")
+            found += [
+                f"SELECT count(*) FROM source WHERE {name_of(name)} IN {values}" for name in self.recipe["identifiers"]
+            ]
+        return found
 
     def looks_like_one(self, of: str) -> str:
         """Whether the text `of` looks like somebody's identifier."""
@@ -372,16 +512,10 @@ class Plan:
     def looking_like_identifiers(self) -> list[tuple[str, str]]:
         """For each column of text, a query that counts its values that look like an e-mail address, a French social
         security number or a telephone number."""
-        found = []
-        for name in self._texts():
-            found.append(
-                (
-                    name,
-                    f"SELECT count(*) FROM (SELECT DISTINCT {name_of(name)} AS v FROM kept) d "
-                    f"WHERE {self.looks_like_one('v')}",
-                )
-            )
-        return found
+        return [
+            (name, f"SELECT count(*) FROM value_{number} WHERE {self.looks_like_one('value')}")
+            for number, name in enumerate(self._texts())
+        ]
 
     def smallest_class(self) -> str:
         """k as it stands in the file: the smallest number of distinct subjects in a class of the rows kept."""
@@ -400,18 +534,18 @@ class Plan:
         return self._losses(name, f" HAVING count(DISTINCT terrain_sid) >= {int(floor)}")
 
     def _losses(self, name: str, held: str) -> str:
-        of = name_of(name)
+        of, rows = name_of(name), "CAST(sum(terrain_n) AS BIGINT)"
         return (
             f"SELECT before.value, before.n, before.n - coalesce(after.n, 0) FROM "
-            f"(SELECT {of} AS value, count(*) AS n FROM treated GROUP BY {of}{held}) before LEFT JOIN "
-            f"(SELECT {of} AS value, count(*) AS n FROM kept GROUP BY {of}) after "
+            f"(SELECT {of} AS value, {rows} AS n FROM graded GROUP BY {of}{held}) before LEFT JOIN "
+            f"(SELECT {of} AS value, {rows} AS n FROM graded{self._spared('graded')} GROUP BY {of}) after "
             f"ON {self._say('same', a='before.value', b='after.value')} ORDER BY before.value NULLS LAST"
         )
 
     def read_classes(self) -> str:
         """The smallest class of the quasi-identifiers as they were read, and how many rows are in one below k."""
         names = ", ".join(name_of(name) for name in self.quasi)
-        classes = f"SELECT count(DISTINCT terrain_sid) AS subjects, count(*) AS n FROM base GROUP BY {names}"
+        classes = f"SELECT count(DISTINCT terrain_sid) AS subjects, sum(terrain_n) AS n FROM counted GROUP BY {names}"
         small = f"CASE WHEN subjects < {int(self.recipe['k'])} THEN n ELSE 0 END"
         return f"SELECT min(subjects), sum({small}) FROM ({classes}) classes"
 
@@ -420,7 +554,7 @@ class Plan:
         names = ", ".join(name_of(name) for name in self.quasi)
         return (
             self._say("table", name="cell")
-            + f"SELECT {names}, terrain_sid, count(*) AS n FROM treated GROUP BY {names}, terrain_sid"
+            + f"SELECT {names}, terrain_sid, sum(terrain_n) AS n FROM graded GROUP BY {names}, terrain_sid"
         )
 
     def lost_without(self, name: str) -> str:

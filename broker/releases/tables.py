@@ -85,6 +85,12 @@ class TablePlan(Plan):
         self.through = (table["subject"] or {}).get("through")
         self.is_of_persons = table["subject"] is not None
 
+    def native(self) -> set[str]:
+        """None: keys, births and events are looked at as text."""
+        return set()
+
+    own_number = ""
+
     def at(self, word: str) -> str:
         """The name of this table's own relation of that kind."""
         return f"{word}_{self.number}"

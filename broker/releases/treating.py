@@ -31,6 +31,7 @@ class Cell:
     say: Callable[..., str]
     type: str = ""
     beside: dict[str, str] = field(default_factory=dict)
+    number: str = ""  # the subject's own number (`subject_number`), where the row has it already
 
 
 def sql_type(column: dict) -> str:
@@ -101,15 +102,20 @@ def band_age(cell: Cell) -> str:
     )
 
 
+def subject_number(say: Callable[..., str]) -> str:
+    """A number that is the subject's own, from the part of its HMAC that is no part of the pseudonym."""
+    return say("hex_number", h="substr(terrain_h, 33, 8)")
+
+
 def shift_days(cell: Cell) -> str:
     """The moment moved by the subject's own number of days, from -182 to +182."""
-    number = cell.say("hex_number", h="substr(terrain_h, 33, 8)")
+    number = cell.number or subject_number(cell.say)
     return cell.say("add_days", t=cell.typed, d=f"CAST({number} % 365 AS INTEGER) - 182")
 
 
 def shift_weeks(cell: Cell) -> str:
     """The moment moved by the subject's own number of weeks, from -4 to +4."""
-    number = cell.say("hex_number", h="substr(terrain_h, 33, 8)")
+    number = cell.number or subject_number(cell.say)
     return cell.say("add_days", t=cell.typed, d=f"CAST({number} % 9 AS INTEGER) * 7 - 28")
 
 

@@ -47,7 +47,8 @@ def test_every_word_of_one_engine_exists_for_the_other():
     assert DIALECTS["duckdb"].keys() == DIALECTS["spark"].keys()
     for word in DIALECTS["duckdb"]:
         parts = {name: set(re.findall(r"\{(\w+)\}", DIALECTS[name][word])) for name in DIALECTS}
-        assert parts["spark"] <= parts["duckdb"], word
+        if word not in ("rank", "read_by"):  # an order that the other engine knows from where the rows lie
+            assert parts["spark"] <= parts["duckdb"], word
 
 
 def texts_over_tables(dialect: str, recipe: dict) -> list[str]:
