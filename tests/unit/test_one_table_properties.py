@@ -22,7 +22,7 @@ KINDS = {"dossier": "text", "nir": "text", "sexe": "text", "age": "text", "valeu
          "note": "text"}  # fmt: skip
 ROLES = {"dossier": "subject_key", "nir": "direct_identifier", "sexe": "quasi_identifier", "age": "quasi_identifier",
          "valeur": "measure", "venue": "timestamp", "note": "measure"}  # fmt: skip
-WAYS = {
+WAYS: dict[str, list[dict]] = {
     "sexe": [{"kind": "category"}],
     "age": [{"kind": "band_age", "width": 5, "top": 90}, {"kind": "band_age", "width": 10, "top": 80}],
     "valeur": [{"kind": "clip", "low_per_mille": 5, "high_per_mille": 995}, {"kind": "keep"}],
