@@ -258,7 +258,7 @@ WHITENOISE_ALLOW_ALL_ORIGINS = False
 # What one request may bring. A route that takes more says so by `broker.middleware.takes`.
 FORM_MAX_BYTES = DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024**2
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 4_000  # the roles of a table of a thousand columns: three fields each, and some
-DATA_UPLOAD_MAX_NUMBER_FILES = 4
+DATA_UPLOAD_MAX_NUMBER_FILES = 64  # the tables of a dataset; each is sealed as it arrives
 SOURCE_MAX_BYTES = 2 * 1024**3
 EVIDENCE_MAX_BYTES = 10 * 1024**2
 # POST requests of one address that is signed in nowhere, a minute; in the demo everybody comes from 127.0.0.1.

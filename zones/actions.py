@@ -611,11 +611,9 @@ def receive_version(version: DatasetVersion, *, by: User) -> DatasetVersion:
     row = _receiving(version.dataset, by)
     kept = row.versions.select_for_update(of=("self",)).get(pk=version.pk)
     _check_gathers(kept)
-    present = {file.table_id for file in kept.files.all()}
-    if not present:
+    if not kept.files.exists():
         raise BadInput(_("Aucun fichier : ajoutez au moins une table."))
-    confirmed = row.tables.filter(columns__confirmed_at__isnull=False).distinct()
-    if gone := [table.name for table in confirmed if table.pk not in present]:
+    if gone := tables_missing(kept):
         raise BadInput(
             _("Il manque une table que la version précédente avait : %(names)s. Ajoutez son fichier.")
             % {"names": ", ".join(gone)}
@@ -623,6 +621,13 @@ def receive_version(version: DatasetVersion, *, by: User) -> DatasetVersion:
     files = kept.files.select_related("table")
     _check_twin(row, tables.sha256_of((file.table.name, file.sha256) for file in files))
     return _receive(kept)
+
+
+def tables_missing(version: DatasetVersion) -> list[str]:
+    """The tables whose roles are confirmed and that `version` has no file for."""
+    confirmed = version.dataset.tables.filter(columns__confirmed_at__isnull=False).distinct()
+    present = {file.table_id for file in version.files.all()}
+    return [table.name for table in confirmed if table.pk not in present]
 
 
 def _table_for(dataset: Dataset, sealed: Sealed, *, among_several: bool = False) -> Table:
@@ -687,16 +692,19 @@ def reread_version(version: DatasetVersion, *, by: User, reading: Reading | Mapp
     """
     row = _receiving(version.dataset, by)
     files = list(version.files.select_related("table"))
-    told: dict[str, Any]
     if isinstance(reading, Reading):
-        reading = named(reading, version.only_file.file_name)
-        told, reading = reading.asked, {version.only_file.table.name: reading}
-    else:
-        told = {name: chosen.asked for name, chosen in reading.items()}
+        reading = {version.only_file.table.name: reading}
+    told = {name: chosen.asked for name, chosen in reading.items()}
     wanted = {
         file.table.name: named(reading.get(file.table.name, Reading.of(file.reading)), file.file_name) for file in files
     }
-    describe(detail={"of": version.number, "sha256": version.sha256, "reading": told})
+    describe(
+        detail={
+            "of": version.number,
+            "sha256": version.sha256,
+            "reading": told if len(files) > 1 else told[files[0].table.name],
+        }
+    )
     if gathering(row) is not None:
         raise WrongState(_("Une version est en préparation : faites-la examiner ou abandonnez-la d'abord."))
     live = row.versions.filter(sha256=version.sha256).exclude(status=DatasetVersion.Status.REFUSED)

@@ -283,3 +283,81 @@ def road_profile(points: list[list[float]]) -> RoadProfile | None:
         descent=round(-sum(rise for _km, rise in steps if rise < 0)),
         steepest=round(max(abs(rise) / (km * 10) for km, rise in steps), 1),
     )
+
+
+# Tables and their keys
+
+BOX_WIDTH, BOX_HEIGHT = 210.0, 46.0
+BETWEEN, ABOVE = 90.0, 16.0  # gaps between the columns of boxes, and between boxes
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """A key: rows of `child` point to rows of `parent` by their column `name`."""
+
+    child: str
+    parent: str
+    name: str
+    of_subject: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    name: str  # cut where it is too long; `whole` is all of it
+    whole: str
+    rows: int | None
+    key: str
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    width: float
+    height: float
+    boxes: tuple[Box, ...]
+    lines: tuple[tuple[str, bool, str], ...]  # path, whether it is of the subject, words
+
+
+def schema(tables: Iterable[tuple[str, int | None, str]], arrows: Iterable[Arrow]) -> Schema:
+    """Boxes in columns, each right of all the tables it points to, and a curve for each pair of tables.
+
+    `tables` are (name, rows, key). What points to nothing and is pointed to by nothing stands in the first column.
+    """
+    tables, arrows = list(tables), list(arrows)
+    order = [name for name, _rows, _key in tables]
+    parents: dict[str, set[str]] = {name: set() for name in order}
+    for arrow in arrows:
+        if arrow.child in parents and arrow.parent in parents:
+            parents[arrow.child].add(arrow.parent)
+    level: dict[str, int] = dict.fromkeys(order, 0)
+    for _round in order:  # as many rounds as tables settle every chain; a circle, which no rule allows, ends too
+        for name in order:
+            level[name] = min(max([level[p] + 1 for p in parents[name]], default=0), len(order))
+    by_level: dict[int, list[tuple[str, int | None, str]]] = {}
+    for table in sorted(
+        tables, key=lambda table: (not any(table[0] in p for p in parents.values()), order.index(table[0]))
+    ):
+        by_level.setdefault(level[table[0]], []).append(table)
+    tallest = max(map(len, by_level.values()), default=0)
+    height = tallest * (BOX_HEIGHT + ABOVE) + ABOVE
+    boxes: dict[str, Box] = {}
+    for at, place in enumerate(sorted(by_level)):
+        mine = by_level[place]
+        top = (height - len(mine) * (BOX_HEIGHT + ABOVE) + ABOVE) / 2
+        for row, (name, rows, key) in enumerate(mine):
+            shown = name if len(name) <= 24 else name[:23] + "…"
+            x, y = ABOVE + at * (BOX_WIDTH + BETWEEN), top + row * (BOX_HEIGHT + ABOVE)
+            boxes[name] = Box(shown, name, rows, key, round(x, 1), round(y, 1))
+    lines = []
+    for arrow in sorted(arrows, key=lambda arrow: arrow.of_subject):
+        if arrow.child not in boxes or arrow.parent not in boxes:
+            continue
+        start, end = boxes[arrow.child], boxes[arrow.parent]
+        x1, y1 = start.x, start.y + BOX_HEIGHT / 2
+        x2, y2 = end.x + BOX_WIDTH + 6, end.y + BOX_HEIGHT / 2
+        bend = BETWEEN / 2
+        path = f"M{x1:g} {y1:g} C{x1 - bend:g} {y1:g} {x2 + bend:g} {y2:g} {x2:g} {y2:g}"
+        lines.append((path, arrow.of_subject, f"{arrow.child}.{arrow.name} → {arrow.parent}"))
+    width = 2 * ABOVE + len(by_level) * BOX_WIDTH + max(len(by_level) - 1, 0) * BETWEEN
+    return Schema(width, round(height, 1), tuple(boxes.values()), tuple(lines))

@@ -15,6 +15,7 @@ from zones import actions, geography, rules
 from zones.catalogue import ACCESS_ASKED, Asked
 from zones.models import Dataset, Domain, Sensor, Service, Site, Zone
 from zones.reading import DELIMITERS, ENCODINGS, Reading, mends_in_words
+from zones.sealing import Sealed
 
 
 class DayInput(forms.DateInput):
@@ -502,7 +503,20 @@ class UploadForm(forms.Form):
             self.fields["same_mends"].initial = True
             self.fields["same_mends"].help_text = " · ".join(mends_in_words(former))
 
-    def reading(self) -> Reading:
+    def reading_of(self, sealed: Sealed, former: Reading | None) -> Reading:
+        """The reading of one file among several: its name and its first line say what it is, the form the rest."""
+        chosen = self.reading(mends=False)
+        if sealed.resource:
+            chosen = replace(chosen, format="fhir")
+        elif re.search(r"[.](ndjson|jsonl)([.]gz)?$", sealed.file_name, re.IGNORECASE):
+            chosen = replace(chosen, format="ndjson")
+        else:
+            chosen = replace(chosen, format="csv")
+        if former is None or not self.cleaned_data.get("same_mends"):
+            return chosen
+        return replace(chosen, **{name: getattr(former, name) for name in MENDS})
+
+    def reading(self, *, mends: bool = True) -> Reading:
         facts = self.cleaned_data
         signs = {code: sign for sign, code in DELIMITER_CODES.items()}
         chosen = Reading(
@@ -514,7 +528,7 @@ class UploadForm(forms.Form):
             missing=tuple(dict.fromkeys(facts["missing"].split())),
             decimal=facts["decimal"],
         )
-        if self.former is None or not facts.get("same_mends"):
+        if not mends or self.former is None or not facts.get("same_mends"):
             return chosen
         return replace(chosen, **{name: getattr(self.former, name) for name in MENDS})
 
@@ -577,7 +591,7 @@ class RereadForm(UploadForm):
             self.add_error("no_number", _("« %(name)s » : date ou nombre, choisissez.") % {"name": sorted(kinds)[0]})
         return facts
 
-    def reading(self) -> Reading:
+    def reading(self, *, mends: bool = True) -> Reading:
         facts = self.cleaned_data
         dates = {name: order for order in ("mdy", "dmy") for name in _names(facts[order])}
         return replace(

@@ -8,10 +8,12 @@ import contextlib
 import hashlib
 import logging
 import os
+import re
 import threading
 import time
 import uuid
-from dataclasses import dataclass
+import zlib
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 import pyrage
@@ -147,21 +149,31 @@ def remove_stale(*, older_than: float = STALE_AFTER) -> None:
                 partial.unlink()
 
 
+MOST_FILES = 60  # of one request; settings.DATA_UPLOAD_MAX_NUMBER_FILES is a little more
+HEAD = 64 * 1024  # bytes of the first line that are looked at
+RESOURCE = re.compile(rb'"resourceType"\s*:\s*"([A-Za-z]{1,60})"')
+
+
 class SealingUploadHandler(FileUploadHandler):
-    """Django's door for the file of one form. `sealed` holds the result, `problem` what to tell the person."""
+    """Django's door for the files of one form. `kept` holds the results, `problem` what to tell the person.
+
+    `limit` is of the whole request, in bytes. A problem with one file keeps none.
+    """
 
     def __init__(self, request, *, zone: Zone, recipient: str, limit: int):
         super().__init__(request)
         self.zone, self.recipient, self.limit = zone, recipient, limit
         self.seal: Seal | None = None
-        self.sealed: Sealed | None = None
+        self.kept: list[Sealed] = []
         self.problem: BadInput | None = None
         self.name = ""  # of the file, once it has begun
+        self.resource = ""
 
     def new_file(self, field_name, file_name, *args, **kwargs):
         super().new_file(field_name, file_name, *args, **kwargs)
-        if self.sealed is not None or self.seal is not None:
-            self._stop(BadInput(_("Un seul fichier à la fois.")))
+        if len(self.kept) == MOST_FILES:
+            told = _("%(most)s fichiers au plus à la fois. Envoyez les autres ensuite.")
+            self._stop(BadInput(told % {"most": MOST_FILES}))
         self.name = name = PurePath(file_name).name[:200]
         if not name.lower().endswith(EXTENSIONS):
             self._stop(
@@ -177,7 +189,9 @@ class SealingUploadHandler(FileUploadHandler):
         assert self.seal is not None  # noqa: S101  Django calls new_file first
         if start == 0 and (problem := self._wrong_kind(raw_data)):
             self._stop(BadInput(problem))
-        if self.seal.size + len(raw_data) > self.limit:
+        if start == 0:
+            self.resource = _resource(raw_data)
+        if sum(one.size for one in self.kept) + self.seal.size + len(raw_data) > self.limit:
             self._stop(too_large(self.limit))
         try:
             self.seal.write(raw_data)
@@ -198,10 +212,12 @@ class SealingUploadHandler(FileUploadHandler):
         assert seal is not None  # noqa: S101  Django calls new_file first
         if seal.size == 0:
             seal.abandon()
-            self.problem = BadInput(_("Le fichier est vide. Choisissez-en un autre."))
+            self.problem = BadInput(
+                _("Le fichier est vide : « %(name)s ». Choisissez-en un autre.") % {"name": self.name}
+            )
         else:
             try:
-                self.sealed = seal.finish(self.name)
+                self.kept.append(replace(seal.finish(self.name), resource=self.resource))
             except OSError:
                 log.exception("a source could not be written under %s", settings.SOURCES)
                 self.problem = not_kept()
@@ -221,6 +237,15 @@ class SealingUploadHandler(FileUploadHandler):
         if self.seal is not None:
             self.seal.abandon()
             self.seal = None
-        if self.sealed is not None:
-            self.sealed.remove()
-            self.sealed = None
+        for sealed in self.kept:
+            sealed.remove()
+        self.kept = []
+
+
+def _resource(first: bytes) -> str:
+    """The FHIR type that the first line of a file names; "" when it names none."""
+    if first.startswith(GZIP):
+        with contextlib.suppress(zlib.error):
+            first = zlib.decompressobj(wbits=31).decompress(first, HEAD)
+    found = RESOURCE.search(first.partition(b"\n")[0][:HEAD])
+    return found.group(1).decode() if found and first.lstrip().startswith(b"{") else ""

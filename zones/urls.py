@@ -25,6 +25,7 @@ urlpatterns = [
     path("jeux/<slug:slug>/versions/sur-place/", placed.placed_files, name="placed-files"),
     path("jeux/<slug:slug>/versions/<int:number>/", dataset.version_detail, name="version-detail"),
     path("jeux/<slug:slug>/versions/<int:number>/lecture/", dataset.version_reread, name="version-reread"),
+    path("jeux/<slug:slug>/versions/<int:number>/preparation/", dataset.version_gathering, name="version-gathering"),
     path("jeux/<slug:slug>/colonnes/", dataset.column_roles, name="column-roles"),
     path("jeux/<slug:slug>/fiche/", dataset.dataset_edit, name="dataset-edit"),
     path("jeux/<slug:slug>/retirer/", dataset.dataset_withdraw, name="dataset-withdraw"),

@@ -3,13 +3,19 @@
 import json
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
 from broker.accounts import grants
 from broker.errors import BadInput, WrongState
 from broker.keys.store import KeyStore
 from tests import factories
+from tests.actors import signed_in
 from zones import actions, sealing, sources, tables, tasks
-from zones.models import Dataset
+from zones.models import Column, Dataset
 from zones.reading import Reading
 
 pytestmark = pytest.mark.django_db
@@ -284,3 +290,122 @@ def test_synthea_is_one_dataset_of_fifteen_tables_with_its_keys(dataset, steward
     assert columns["patients.Id"].suggested_role == "subject_key"
     accept(dataset, steward)
     actions.publish_dataset(dataset, by=steward)
+
+
+# Pages
+
+
+OPTIONS = {"format": "csv", "encoding": "utf-8", "delimiter": "comma", "header": "yes", "missing": "", "decimal": "."}
+
+
+def send(client, dataset, files: dict[str, bytes], **options):
+    return client.post(
+        reverse("version-upload", args=[dataset.slug]),
+        {**OPTIONS, **options, "file": [SimpleUploadedFile(name, content) for name, content in files.items()]},
+    )
+
+
+def test_several_files_sent_at_once_are_tables_of_a_version_in_preparation(dataset, steward, settings):
+    client = signed_in(steward)
+
+    answer = send(client, dataset, THREE)
+
+    version = dataset.versions.get()
+    assert (answer.status_code, answer.url, version.status) == (302, version.get_absolute_url(), "draft")
+    assert [file.table.name for file in version.files.all()] == ["patients", "stays", "events"]
+    assert len(list(settings.SOURCES.rglob("*.age"))) == 3
+    page = client.get(version.get_absolute_url()).content.decode()
+    assert all(f">{name}</th>" in page for name in ("patients", "stays", "events"))
+    assert "Examiner les 3 tables" in page
+
+
+def test_tables_are_sent_one_by_one_then_examined(dataset, steward):
+    client = signed_in(steward)
+
+    send(client, dataset, {"patients.csv": PATIENTS}, act="gather")
+    send(client, dataset, {"stays.csv": STAYS})
+    version = dataset.versions.get()
+    assert version.status == "draft"
+    answer = client.post(reverse("version-gathering", args=[dataset.slug, version.number]), {"act": "receive"})
+
+    assert answer.status_code == 302
+    version.refresh_from_db()
+    assert (version.status, version.files.count()) == ("received", 2)
+
+
+def test_a_second_file_of_a_table_is_refused_on_the_page_and_nothing_of_it_stays(dataset, steward, settings):
+    client = signed_in(steward)
+    send(client, dataset, THREE)
+
+    answer = send(client, dataset, {"STAYS.csv": STAYS + b"\n"})
+
+    assert answer.status_code == 422
+    assert "remplit déjà" in answer.content.decode()
+    assert len(list(settings.SOURCES.rglob("*.age"))) == 3
+
+
+def test_files_over_the_limit_together_are_refused_and_none_stays(dataset, steward, settings):
+    settings.SOURCE_MAX_BYTES = len(STAYS) + 10
+
+    answer = send(signed_in(steward), dataset, {"stays.csv": STAYS, "patients.csv": PATIENTS})
+
+    assert answer.status_code == 422 and "dépasse" in answer.content.decode()
+    assert not dataset.versions.exists()
+    assert not list(settings.SOURCES.rglob("*.age*"))
+
+
+def test_a_file_is_taken_back_on_the_page(dataset, steward):
+    client = signed_in(steward)
+    send(client, dataset, THREE)
+    version = dataset.versions.get()
+    file = version.files.get(table__name="stays")
+    route = reverse("version-gathering", args=[dataset.slug, version.number])
+
+    client.post(route, {"act": f"remove:{file.pk}"})
+    assert [one.table.name for one in version.files.all()] == ["patients", "events"]
+    client.post(route, {"act": "drop"})
+
+    assert not dataset.versions.exists()
+
+
+def test_the_pages_show_tables_keys_and_orphans(dataset, steward):
+    version = registered(dataset, steward, THREE)
+    client = signed_in(steward)
+
+    seen = client.get(version.get_absolute_url()).content.decode()
+    roles = client.get(reverse("column-roles", args=[dataset.slug]) + "?revue=1").content.decode()
+
+    for page in (seen, roles):
+        assert "<code>STAY</code> → <code>stays.Id</code>" in page
+        assert "99.5" in page.replace("99,5", "99.5") and "1 n’en trouve pas" in page
+        assert page.count('class="schema-table"') == 3 and page.count("schema-key") == 2
+    assert '<option value="stays.Id" selected>' in roles
+
+    form = {"act": "suggested"} | {
+        f"role:{path}": "measure" for path in ("patients.GENDER", "stays.COST", "events.CODE")
+    }
+    answer = client.post(reverse("column-roles", args=[dataset.slug]), form)
+
+    assert answer.status_code == 302
+    held = {c.path: c.references.path for c in dataset.columns.exclude(references=None).select_related("references")}
+    assert held == {"stays.PATIENT": "patients.Id", "events.STAY": "stays.Id"}
+    assert not dataset.columns.filter(role="").exists()
+    client.post(reverse("dataset-publish", args=[dataset.slug]))
+    public = Client().get(dataset.get_absolute_url()).content.decode()
+    assert "<code>PATIENT</code> → <code>patients.Id</code>" in public
+
+
+def test_the_queries_of_a_page_do_not_grow_with_the_tables(dataset, steward):
+    registered(dataset, steward, THREE)
+    client = signed_in(steward)
+    page = reverse("dataset-detail", args=[dataset.slug])
+    client.get(page)
+    with CaptureQueriesContext(connection) as few:
+        client.get(page)
+    table = dataset.tables.create(name="more", position=9)
+    Column.objects.create(dataset=dataset, table=table, name="a", path="more.a", position=0, type="text")
+
+    with CaptureQueriesContext(connection) as more:
+        client.get(page)
+
+    assert len(more) == len(few)

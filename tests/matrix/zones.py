@@ -42,6 +42,7 @@ ROUTES = {
     "version-detail": only(403, **HOUSE),
     "version-reread": only(403, **KEEPERS),
     "POST version-reread": only(403, **UNREADY),
+    "POST version-gathering": only(403, operator=409, steward=409),
     "column-roles": only(403, **HOUSE),
     "POST column-roles": only(403, operator=403, steward=302, dpo=403),
     "dataset-link": only(403, **KEEPERS),

@@ -1,5 +1,6 @@
 """Pages of datasets and their versions, the upload that seals as it reads, the roles of columns, the publication."""
 
+from collections.abc import Iterable
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -15,7 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from broker.errors import BadInput, WrongState
 from broker.middleware import takes
-from zones import actions, catalogue, drawing, permissions, quality, sealing
+from zones import actions, catalogue, drawing, permissions, quality, sealing, tables
 from zones.catalogue import Asked
 from zones.forms import (
     DELIMITER_NAMES,
@@ -29,17 +30,18 @@ from zones.forms import (
     UploadForm,
     said,
 )
-from zones.models import ColumnRole, Dataset, DatasetVersion, SensitiveClass
+from zones.models import ColumnRole, Dataset, DatasetVersion, SensitiveClass, VersionFile
 from zones.reading import LIMITS, Reading, accepted, chosen_among, mends_in_words, proposals_in_words
 from zones.views.zone import PAGE, access_in_words, own_zone_or_404
 
 TONES = {"draft": "wait", "published": "ok", "withdrawn": "quiet"}
-VERSION_TONES = {"received": "wait", "profiling": "wait", "profiled": "ok", "refused": "no"}
+VERSION_TONES = {"draft": "quiet", "received": "wait", "profiling": "wait", "profiled": "ok", "refused": "no"}
 STEPS = {
     "received": _l("Reçu et scellé. L'examen va commencer."),
     "open": _l("Ouverture et lecture stricte du fichier"),
     "load": _l("Lecture de toutes les lignes"),
     "columns": _l("Examen des colonnes"),
+    "links": _l("Mesure des clés entre les tables"),
     "done": _l("Examen terminé"),
 }
 TYPES = {
@@ -182,11 +184,16 @@ def dataset_withdraw(request, slug):
     return render(request, "zones/place_form.html", context, status=422 if form.is_bound else 200)
 
 
-def _columns(dataset: Dataset, rows: int | None) -> list[Any]:
-    """The columns with what the pages draw of each set beside. Values of identifiers are shown to nobody."""
-    columns: list[Any] = list(dataset.columns.select_related("confirmed_by"))
+def _columns(dataset: Dataset, files: Iterable[VersionFile]) -> list[Any]:
+    """The columns with what the pages draw of each set beside. Values of identifiers are shown to nobody.
+
+    `files` are those of the version that was examined last, with their tables.
+    """
+    columns: list[Any] = list(dataset.columns.select_related("confirmed_by", "table", "references__table"))
+    rows_of = {file.table_id: file.rows for file in files}
     for column in columns:
-        seen = column.profile
+        seen, rows = column.profile, rows_of.get(column.table_id)
+        _set_key(column)
         column.type_label = TYPES.get(column.type, column.type)
         column.missing = seen.get("missing", 0)
         column.missing_share = drawing.share(column.missing, rows or 0)
@@ -209,6 +216,18 @@ def _columns(dataset: Dataset, rows: int | None) -> list[Any]:
     return columns
 
 
+def _set_key(column) -> None:
+    """The key that the column holds, (table, column), confirmed or suggested, and how many rows find their parent."""
+    link = column.profile.get("link")
+    confirmed = column.references and (column.references.table.name, column.references.name)
+    column.key = confirmed or (tuple(link["of"]) if link and not column.role else None)
+    column.key_path = ".".join(column.key) if column.key else ""
+    measured = link if link and tuple(link["of"]) == column.key else None
+    column.found = measured and measured["found"]
+    column.orphans = measured and measured["held"] - measured["found"]
+    column.found_share = measured and tables.share_of(measured["found"], measured["held"])
+
+
 def _short(value: float) -> float | int:
     return int(value) if value == int(value) else value
 
@@ -223,24 +242,31 @@ def dataset_detail(request, slug):
     may = {act for act in permissions.ROLES_OF if permissions.may(request.user, act, dataset.zone, held=held)}
     versions: list[Any] = list(dataset.versions.prefetch_related("files")[:20])
     latest = next((v for v in versions if v.status == DatasetVersion.Status.PROFILED), None)
-    columns = _columns(dataset, latest.rows if latest else None)
+    files = list(latest.files.select_related("table")) if latest else []
+    columns = _columns(dataset, files)
+    parts = _parts(columns, files)
     context = {
         "dataset": dataset,
         "tone": TONES[dataset.status],
         "may": may,
         "latest": latest,
-        "mends": mends_in_words(Reading.of(latest.reading)) if latest else [],
+        "parts": parts,
+        "schema": _schema(parts),
         "columns": columns,
         "examined": [v for v in versions if v.status == DatasetVersion.Status.PROFILED],
     }
-    if latest:
-        reading = Reading.of(latest.reading)
-        context["glance"] = quality.glance(columns, rows=latest.rows, blank_lines=reading.blank_lines)
-        context["reading"] = _reading_in_words(reading)
+    if len(parts) == 1:
+        context |= {
+            "glance": parts[0].glance, "mends": parts[0].mends,
+            "reading": _reading_in_words(Reading.of(files[0].reading)),
+        }  # fmt: skip
     if "see_profile" in may:
         for version in versions:
             version.tone = VERSION_TONES[version.status]
-        context |= {"versions": versions, "obstacles": actions.publication_obstacles(dataset)}
+        gathering = next((v for v in versions if v.status == DatasetVersion.Status.DRAFT), None)
+        context |= {
+            "versions": versions, "gathering": gathering, "obstacles": actions.publication_obstacles(dataset),
+        }  # fmt: skip
     return render(request, "zones/dataset_detail.html", context)
 
 
@@ -275,7 +301,7 @@ def version_upload(request, slug):
 
 @csrf_protect
 def _upload(request, dataset: Dataset, handler: sealing.SealingUploadHandler | None):
-    former = former_reading(dataset)
+    former, readings = former_reading(dataset), former_readings(dataset)
     if handler is None:
         return _upload_page(request, dataset, UploadForm(initial=said(former or Reading()), former=former))
     form = UploadForm(request.POST, former=former)
@@ -283,24 +309,65 @@ def _upload(request, dataset: Dataset, handler: sealing.SealingUploadHandler | N
     if handler.problem is not None:
         form.add_error(None, str(handler.problem))
         actions.refuse_upload(dataset, by=request.user, file_name=handler.name, problem=str(handler.problem))
-    elif handler.sealed is None:
+    elif not handler.kept:
         form.add_error(None, _("Choisissez un fichier."))
     if form.errors:
         return _upload_page(request, dataset, form)
+    several = len(handler.kept) > 1 or len(readings) > 1 or request.POST.get("act") == "gather"
     try:
-        version = actions.add_version(dataset, by=request.user, sealed=handler.sealed, reading=form.reading())
+        if several or actions.gathering(dataset):
+            files = [
+                (one, form.reading_of(one, readings.get(one.resource or tables.name_of(one.file_name))))
+                for one in handler.kept
+            ]
+            version = actions.gather_files(dataset, by=request.user, files=files)
+            told = _("Fichiers reçus et scellés. Faites examiner la version quand toutes ses tables y sont.")
+        else:
+            version = actions.add_version(dataset, by=request.user, sealed=handler.kept[0], reading=form.reading())
+            told = _("Fichier reçu et scellé. Son examen est demandé.")
     except BadInput as problem:  # its refusal is recorded by the verb
         form.add_error(None, str(problem))
         return _upload_page(request, dataset, form)
-    handler.sealed = None  # kept: the version names it
-    messages.success(request, _("Fichier reçu et scellé. Son examen est demandé."))
+    handler.kept = []  # kept: the version names them
+    messages.success(request, told)
     return redirect(version)
 
 
 def former_reading(dataset: Dataset) -> Reading | None:
-    """How the last file that could be read was read."""
+    """How the last files that could be read were read: the reading that mends, when one of several does."""
+    readings = list(former_readings(dataset).values())
+    return next((one for one in readings if one.is_mending), next(iter(readings), None))
+
+
+def former_readings(dataset: Dataset) -> dict[str, Reading]:
+    """How the files that could be read last were read, by table."""
     last = dataset.versions.filter(status=DatasetVersion.Status.PROFILED).first()
-    return Reading.of(last.reading) if last else None
+    files = last.files.select_related("table") if last else []
+    return {file.table.name: Reading.of(file.reading) for file in files}
+
+
+@require_http_methods(["POST"])
+def version_gathering(request, slug, number):
+    """What is done with a version in preparation: take a file back, give it up, have it examined."""
+    dataset = own_dataset_or_404(request, slug, "add_version")
+    version = get_object_or_404(dataset.versions.all(), number=number)
+    act, _sign, file = request.POST.get("act", "").partition(":")
+    if act == "remove":
+        kept = get_object_or_404(version.files.select_related("version__dataset", "table"), pk=int(file or 0))
+        actions.take_back_file(kept, by=request.user)
+        messages.success(request, _("« %(name)s » est retiré.") % {"name": kept.file_name})
+        return redirect(version)
+    if act == "drop":
+        actions.drop_draft(version, by=request.user)
+        messages.success(request, _("Version abandonnée ; ses fichiers sont effacés."))
+        return redirect(dataset)
+    try:
+        actions.receive_version(version, by=request.user)
+    except BadInput as problem:
+        messages.error(request, str(problem))
+    else:
+        messages.success(request, _("Version reçue. Son examen est demandé."))
+    return redirect(version)
 
 
 def _upload_page(request, dataset: Dataset, form: UploadForm):
@@ -312,6 +379,7 @@ def _upload_page(request, dataset: Dataset, form: UploadForm):
         "line_mib": LIMITS.line_bytes // 1024**2,
         "clear_gib": LIMITS.clear_bytes // 1024**3,
         "latest": dataset.versions.filter(status=DatasetVersion.Status.PROFILED).first(),
+        "gathering": actions.gathering(dataset),
     }
     return render(request, "zones/version_upload.html", context, status=422 if form.is_bound else 200)
 
@@ -321,56 +389,85 @@ def version_reread(request, slug, number):
     """The same sealed bytes, read with the mends accepted on the version's page or with any option chosen here."""
     dataset = own_dataset_or_404(request, slug, "add_version")
     version = get_object_or_404(dataset.versions.all(), number=number)
-    reading = Reading.of(version.reading)
-    proposals = proposals_in_words(version.proposed)
+    files: list[Any] = list(version.files.select_related("table"))
     if request.method == "POST" and request.POST.get("act") == "proposed":
-        wanted = chosen_among(version.proposed, request.POST.getlist("mend"))
+        wanted = _mends_chosen(files, request.POST.getlist("mend"))
         if not wanted:
             messages.warning(request, _("Cochez au moins une correction."))
             return redirect(version)
-        if "stacked" in wanted:
+        if any(one.rpartition("|")[2] == "stacked" for one in request.POST.getlist("mend")):
             made = actions.unstack_version(version, by=request.user)
         else:
-            made = actions.reread_version(version, by=request.user, reading=accepted(reading, wanted))
+            made = actions.reread_version(version, by=request.user, reading=wanted)
         messages.success(request, _("Relecture demandée : les mêmes octets, avec les corrections choisies."))
         return redirect(made)
-    initial = said(accepted(reading, version.proposed))
-    form = RereadForm(request.POST or None, initial=initial)
+    asked = request.POST.get("table") or request.GET.get("table")
+    file = next((one for one in files if str(one.table_id) == asked), files[0])
+    reading = Reading.of(file.reading)
+    form = RereadForm(request.POST or None, initial=said(accepted(reading, file.proposed)))
     if form.is_valid():
         try:
-            made = actions.reread_version(version, by=request.user, reading=form.reading())
+            made = actions.reread_version(version, by=request.user, reading={file.table.name: form.reading()})
         except BadInput as problem:
             form.add_error(None, str(problem))
         else:
             messages.success(request, _("Relecture demandée : les mêmes octets, lus comme vous l'avez dit."))
             return redirect(made)
-    context = {"dataset": dataset, "version": version, "form": form, "proposals": proposals}
+    context = {
+        "dataset": dataset, "version": version, "form": form, "file": file, "several": len(files) > 1,
+        "proposals": proposals_in_words(file.proposed),
+    }  # fmt: skip
     return render(request, "zones/version_reread.html", context, status=422 if form.is_bound else 200)
+
+
+def _mends_chosen(files: list[VersionFile], kept: list[str]) -> dict[str, Reading]:
+    """The readings, by table, with the proposals that a person kept: "<table>|<mend>" each, of one file "<mend>"."""
+    wanted = {}
+    for file in files:
+        mine = (
+            kept
+            if len(files) == 1
+            else [mend for table, _sign, mend in (one.partition("|") for one in kept) if table == str(file.table_id)]
+        )
+        if chosen := chosen_among(file.proposed, mine):
+            wanted[file.table.name] = accepted(Reading.of(file.reading), chosen)
+    return wanted
 
 
 @require_GET
 def version_detail(request, slug, number):
-    """The progress, asked for again every second until the worker is done, then what it saw."""
+    """A version in preparation; or the progress, asked for again until the worker is done, then what it saw."""
     dataset = own_dataset_or_404(request, slug, "see_profile")
     version = get_object_or_404(dataset.versions.select_related("received_by"), number=number)
+    version.dataset = dataset
     waiting = version.status in (DatasetVersion.Status.RECEIVED, DatasetVersion.Status.PROFILING)
+    files: list[Any] = list(version.files.select_related("table"))
+    for file in files:
+        file.reading_words = _reading_in_words(Reading.of(file.reading))
+        file.mends = mends_in_words(Reading.of(file.reading))
+        file.renamed = _renamed(file.reading.get("mended", {}))
+        before = f"{file.table_id}|" if len(files) > 1 else ""
+        file.proposals = [(before + key, words) for key, words in proposals_in_words(file.proposed)]
     context = {
         "dataset": dataset,
         "version": version,
+        "files": files,
+        "several": len(files) > 1,
         "tone": VERSION_TONES[version.status],
         "waiting": waiting,
         "step": STEPS.get(version.progress.get("step", ""), STEPS["received"]),
+        "table": version.progress.get("table", ""),
         "percent": version.progress.get("percent"),
-        "reading": _reading_in_words(Reading.of(version.reading)),
-        "mends": mends_in_words(Reading.of(version.reading)),
-        "renamed": _renamed(version.reading.get("mended", {})),
-        "proposals": proposals_in_words(version.proposed),
-        "mended_in": _mended_in(version),
-        "twins": list(dataset.versions.filter(sha256=version.sha256).exclude(pk=version.pk)),
+        "mends": any(file.mends for file in files),
+        "proposals": any(file.proposals for file in files),
+        "mended_in": _mended_in(version) if any(file.proposed for file in files) else None,
+        "twins": list(dataset.versions.filter(sha256=version.sha256).exclude(pk=version.pk).exclude(sha256="")),
         "good": dataset.versions.filter(status=DatasetVersion.Status.PROFILED).first(),
         "may_add_version": permissions.may(request.user, "add_version", dataset.zone),
         "may_set_roles": permissions.may(request.user, "set_roles", dataset.zone),
     }
+    if version.status == DatasetVersion.Status.DRAFT:
+        return render(request, "zones/version_gathering.html", context | {"missing": actions.tables_missing(version)})
     if request.headers.get("HX-Request"):
         if waiting:
             return render(request, "zones/_version_progress.html", context)
@@ -378,9 +475,53 @@ def version_detail(request, slug, number):
         done["HX-Refresh"] = "true"
         return done
     if version.status == DatasetVersion.Status.PROFILED:
-        context["columns"] = _columns(dataset, version.rows)
-        context["unconfirmed"] = any(not column.role for column in context["columns"])
+        columns = _columns(dataset, files)
+        context["columns"] = columns
+        context["parts"] = _parts(columns, files)
+        context["schema"] = _schema(context["parts"])
+        context["unconfirmed"] = any(not column.role for column in columns)
     return render(request, "zones/version_detail.html", context)
+
+
+def _parts(columns: list[Any], files: list[Any]) -> list[Any]:
+    """The tables of a version with their columns and what is drawn of each: `files` bear their tables."""
+    parts: list[Any] = []
+    for file in files:
+        part: Any = file.table
+        part.file, part.rows = file, file.rows
+        part.columns_seen = [column for column in columns if column.table_id == part.pk]
+        part.glance = quality.glance(
+            part.columns_seen, rows=file.rows, blank_lines=Reading.of(file.reading).blank_lines
+        )
+        part.mends = mends_in_words(Reading.of(file.reading))
+        part.left = sum(not column.role for column in part.columns_seen)
+        part.links = [column for column in part.columns_seen if column.key]
+        parts.append(part)
+    return parts
+
+
+def _schema(parts: list[Any]) -> drawing.Schema | None:
+    """The picture of the tables and their keys; None of a single one."""
+    if len(parts) < 2:
+        return None
+    return drawing.schema(
+        [(part.name, part.rows, part.key_name) for part in _with_keys(parts)],
+        [
+            drawing.Arrow(
+                part.name, column.key[0], column.name, (column.role or column.suggested_role) == "subject_key"
+            )
+            for part in parts
+            for column in part.links
+        ],
+    )
+
+
+def _with_keys(parts: list[Any]) -> list[Any]:
+    """Each table with the name of the column that others point to, "" when none does."""
+    pointed = {column.key for part in parts for column in part.links}
+    for part in parts:
+        part.key_name = next((c.name for c in part.columns_seen if (part.name, c.name) in pointed), "")
+    return parts
 
 
 def _reading_in_words(reading: Reading) -> list[tuple[str, Any]]:
@@ -407,10 +548,9 @@ def _reading_in_words(reading: Reading) -> list[tuple[str, Any]]:
 
 def _mended_in(version: DatasetVersion) -> DatasetVersion | None:
     """The later reading of the same bytes that took up what was proposed here."""
-    later = version.dataset.versions.filter(
+    return version.dataset.versions.filter(
         sha256=version.sha256, number__gt=version.number, status=DatasetVersion.Status.PROFILED
-    )
-    return later.first() if version.proposed else None
+    ).first()
 
 
 def _renamed(mended: dict[str, Any]) -> list[str]:
@@ -423,31 +563,40 @@ def column_roles(request, slug):
     """Every column with the role suggested and why. Nothing is confirmed that nobody chose or accepted."""
     dataset = own_dataset_or_404(request, slug, "see_profile")
     latest = dataset.versions.filter(status=DatasetVersion.Status.PROFILED).first()
-    columns = _columns(dataset, latest.rows if latest else None)
+    files = list(latest.files.select_related("table")) if latest else []
+    columns = _columns(dataset, files)
+    parts = _parts(columns, files)
     problem = ""
     review = request.method == "GET" and "revue" in request.GET
     if request.method == "POST":
-        back = next((c for c in columns if c.name == request.POST.get("back") and c.may_go_back), None)
-        chosen = {back.name: _as_suggested(back)} if back else _chosen_roles(request.POST, columns)
+        back = next((c for c in columns if c.path == request.POST.get("back") and c.may_go_back), None)
+        chosen = {back.path: _as_suggested(back)} if back else _chosen_roles(request.POST, columns)
         try:
             actions.set_column_roles(dataset, by=request.user, roles=chosen)
         except BadInput as refused:
             problem = str(refused)
         else:
             if back:
-                messages.success(request, _("« %(name)s » : le rôle suggéré est rétabli.") % {"name": back.name})
+                messages.success(request, _("« %(name)s » : le rôle suggéré est rétabli.") % {"name": back.path})
             else:
                 messages.success(request, _("Rôles confirmés : %(count)s.") % {"count": len(chosen)})
             return redirect("column-roles", slug)
+    keys = [c for c in columns if (c.role or c.suggested_role) in actions.KEY_ROLES]
     for column in columns:
         ahead = column.suggested_role if review and column.suggested_because else ""
-        column.chosen = request.POST.get(f"role:{column.name}", column.role or ahead)
-        column.chosen_class = request.POST.get(f"class:{column.name}", column.sensitive_class)
+        column.chosen = request.POST.get(f"role:{column.path}", column.role or ahead)
+        column.chosen_class = request.POST.get(f"class:{column.path}", column.sensitive_class)
+        held = column.key_path if column.role or review else ""
+        column.chosen_key = request.POST.get(f"key:{column.path}", held)
+        column.keys = [key.path for key in keys if key.table_id != column.table_id]
     context = {
         "review": review,
         "by_role": _by_role(columns) if review else [],
         "dataset": dataset,
         "columns": columns,
+        "parts": parts,
+        "schema": _schema(parts),
+        "several": len(parts) > 1,
         "roles": ColumnRole.choices,
         "classes": SensitiveClass.choices,
         "problem": problem,
@@ -459,7 +608,15 @@ def column_roles(request, slug):
 
 
 def _as_suggested(column) -> actions.ChosenRole:
-    return actions.ChosenRole(column.suggested_role, column.sensitive_class, column.description)
+    return actions.ChosenRole(
+        column.suggested_role, column.sensitive_class, column.description, _suggested_key(column, column.suggested_role)
+    )
+
+
+def _suggested_key(column, role: str) -> str:
+    """The path of the key that was measured, for a column whose role takes one."""
+    link = column.profile.get("link")
+    return ".".join(link["of"]) if link and role in actions.KEY_ROLES else ""
 
 
 def _by_role(columns) -> list[tuple[str, list[str]]]:
@@ -467,7 +624,7 @@ def _by_role(columns) -> list[tuple[str, list[str]]]:
     found: dict[str, list[str]] = {}
     for column in columns:
         if not column.role and column.suggested_label and column.suggested_because:
-            found.setdefault(column.suggested_label, []).append(column.name)
+            found.setdefault(column.suggested_label, []).append(column.path)
     return sorted(found.items(), key=lambda pair: -len(pair[1]))
 
 
@@ -476,13 +633,15 @@ def _chosen_roles(sent, columns) -> dict[str, actions.ChosenRole]:
     accept = sent.get("act") == "suggested"
     chosen = {}
     for column in columns:
-        role = sent.get(f"role:{column.name}", "")
-        klass = sent.get(f"class:{column.name}", "")
+        role = sent.get(f"role:{column.path}", "")
+        klass = sent.get(f"class:{column.path}", "")
+        key = sent.get(f"key:{column.path}", "")
         if not role and accept and column.suggested_because:
             role, klass = column.suggested_role, klass or column.sensitive_class
+            key = key or _suggested_key(column, role)
         if role:
-            words = sent.get(f"words:{column.name}", column.description).strip()[:300]
-            chosen[column.name] = actions.ChosenRole(role, klass, words)
+            words = sent.get(f"words:{column.path}", column.description).strip()[:300]
+            chosen[column.path] = actions.ChosenRole(role, klass, words, key)
     return chosen
 
 
