@@ -7,7 +7,8 @@ The order holds `relation` (SQL of the table, every column text), `scratch` (a f
 line a step; the last line holds `rows` and `columns`.
 
 No row leaves. A value is shown only when at least `K` rows bear it, a bin only when it holds `K` rows, a quantile only
-when `K` rows lie beyond it; the extremes are shown for data about no person only. Reads no setting, no database of
+when `K` rows lie beyond it; the extremes are shown for data about no person only; a value that is plainly somebody's
+(`zones.detection`) is shown to nobody. Reads no setting, no database of
 the house.
 """
 
@@ -17,10 +18,13 @@ import resource
 import sys
 from typing import Any
 
+from zones import detection
+
 K = 5  # rows: legal-gate, section 7.2 (k of the clinical profile; distinct subjects are not known yet)
 TOP = 8  # values shown
 BINS = 24
 SHORT = 40  # signs: longer values are never shown
+LONGEST = 120  # signs of a value that may be an identifier
 WHOLE = r"[+-]?(0|[1-9][0-9]{0,17})"
 NUMBER = r"[+-]?(0|[1-9][0-9]*)?([.][0-9]*)?([eE][+-]?[0-9]{1,3})?"
 MOMENT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?(Z|[+-][0-9]{2}:?[0-9]{2})?)?"
@@ -156,6 +160,15 @@ def histogram(connection, typed: str, shape: dict[str, Any], personal: bool) -> 
     return {"from": low, "to": high, "bins": bins}
 
 
+def detected(connection) -> detection.Found | None:
+    """The direct identifier that most values of table `v` are. A sample of them is looked at, the same every time."""
+    values = connection.execute(
+        f"SELECT CAST(value AS VARCHAR) FROM v WHERE length(CAST(value AS VARCHAR)) <= {LONGEST} "
+        f"ORDER BY hash(value) LIMIT {detection.SAMPLE}"
+    ).fetchall()
+    return detection.detect([value for (value,) in values])
+
+
 def profile_column(
     connection, name: str, *, rows: int, personal: bool, decimal: str, declared: str = ""
 ) -> dict[str, Any]:
@@ -187,6 +200,8 @@ def profile_column(
         seen |= dates_to_mend(connection, seen["type"], held)
         if seen["type"] == "text":
             seen |= values_to_mend(connection, decimal, held)
+    if seen["type"] in ("integer", "text") and (found := detected(connection)):
+        seen["detected"] = {"kind": found.kind, "share": round(found.share, 2)}
     alone = distinct == held and held > 1  # a value a row: an identifier, or an exact measure
     if seen["type"] in ("integer", "number") and not (personal and alone):
         seen["shape"] = quantiles(connection, typed, held, personal)
@@ -209,6 +224,7 @@ def profile_column(
             for value, n in connection.execute(
                 f"SELECT value, n FROM v WHERE n >= {K} AND length(value) <= {SHORT} ORDER BY n DESC, value LIMIT {TOP}"
             ).fetchall()
+            if not detection.is_identifier(str(value))
         ]
     return seen
 

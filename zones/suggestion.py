@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _l
 from django.utils.translation import ngettext
 
+from zones.detection import OF_A_PERSON
 from zones.geography import plain
 
 DIRECT = (
@@ -66,12 +68,38 @@ def _meets(words: set[str], listed: str) -> str:
     return next((word for word in sorted(words) if word in listed.split("|")), "")
 
 
+IDENTIFIERS = {
+    "nir": _l("un numéro de sécurité sociale (NIR)"), "ins": _l("une identité de santé (INS)"), "iban": _l("un IBAN"),
+    "email": _l("une adresse électronique"), "phone": _l("un numéro de téléphone"),
+    "plate": _l("une plaque d'immatriculation"), "vin": _l("un numéro de châssis (VIN)"), "siret": _l("un SIRET"),
+    "siren": _l("un SIREN"), "coordinates": _l("une latitude et une longitude"),
+}  # fmt: skip
+
+
+def of_its_values(seen: dict[str, Any], *, personal: bool) -> Suggestion | None:
+    """What the values themselves say, by their form and their keys; None when they are no identifier that matters."""
+    detected = seen.get("detected")
+    if not detected:
+        return None
+    kind = detected["kind"]
+    because = _("%(share)s %% des valeurs différentes sont %(what)s, à leur forme et à leur clé") % {
+        "share": min(round(detected["share"] * 100), 100), "what": IDENTIFIERS[kind],
+    }  # fmt: skip
+    if kind == "coordinates":
+        return Suggestion("geo", because)
+    if personal or kind in OF_A_PERSON:
+        return Suggestion("direct_identifier", because)
+    return None  # the number of a firm, in data about no person
+
+
 def suggest(seen: dict[str, Any], *, rows: int, personal: bool) -> Suggestion:
     """The role of one profiled column, with its reason; no role when nothing speaks for one."""
     words, held = words_of(seen["name"]), rows - seen["missing"]
     kind, distinct = seen["type"], seen["distinct"]
     if not held:
         return Suggestion()
+    if found := of_its_values(seen, personal=personal):
+        return found
     if not personal:
         return _of_things(words, kind, distinct, held, seen)
     alone = distinct == held and held > 1 and kind in ("integer", "text")

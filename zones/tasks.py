@@ -268,7 +268,7 @@ def _column(
     if place in keys:
         suggested = suggestion.Suggestion(*keys[place])
     profile = {key: value for key, value in seen.items() if key not in ("name", "type", "years_00", "shapes", "void")}
-    if personal and suggested.role in HIDDEN:
+    if (personal or "detected" in seen) and suggested.role in HIDDEN:
         for shown in ("top", "shape", "histogram", "from", "to"):  # values of identifiers are nobody's to see
             profile.pop(shown, None)
     if link := links.get(place):

@@ -49,6 +49,22 @@ def test_data_about_no_person_hold_no_identifier(name):
     assert suggest(seen(name, "integer", distinct=1000), rows=1000, personal=False).role == "measure"
 
 
+@pytest.mark.parametrize(
+    ("kind", "of_persons", "of_things"),
+    [
+        ("nir", "direct_identifier", "direct_identifier"), ("email", "direct_identifier", "direct_identifier"),
+        ("plate", "direct_identifier", "direct_identifier"), ("siret", "direct_identifier", "measure"),
+        ("coordinates", "geo", "geo"),
+    ],
+)  # fmt: skip
+def test_what_the_values_are_goes_before_what_the_column_is_called(kind, of_persons, of_things):
+    column = seen("gender") | {"detected": {"kind": kind, "share": 0.97}}
+
+    assert suggest(column, rows=1000, personal=True).role == of_persons
+    assert suggest(column, rows=1000, personal=False).role == of_things
+    assert "97 %" in suggest(column, rows=1000, personal=True).because
+
+
 def test_the_words_of_a_name_are_found_whatever_its_spelling():
     assert words_of("patientNbr") == words_of("patient_nbr") == words_of("Patient nbr") == {"patient", "nbr"}
     assert words_of("Prénom") == {"prenom"}
