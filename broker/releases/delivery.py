@@ -53,7 +53,7 @@ from broker import clock  # noqa: E402
 from broker.accounts import machines, second_factor  # noqa: E402
 from broker.accounts.models import MachineOrder  # noqa: E402
 from broker.audit.actor import of as actor_of  # noqa: E402
-from broker.errors import BadInput, NotAllowed, Refused, TerrainError, WrongState  # noqa: E402
+from broker.errors import NotAllowed, Refused, TerrainError, WrongState  # noqa: E402
 from broker.middleware import as_problem  # noqa: E402
 from broker.releases import deliveries, facts, store  # noqa: E402
 from broker.releases.models import Release  # noqa: E402
@@ -65,8 +65,20 @@ CHECK_BYTES = 8 * 1024 * 1024
 CHECK_SECONDS = 5
 SEND_SECONDS = 5  # for one piece: with CHECK_SECONDS, a reader who stands still never puts a look off beyond 10 s
 SEND_BUFFER = 256 * 1024  # bytes that the kernel holds for one reader; left to itself it holds several megabytes
-RANGE = re.compile(r"bytes=(\d{1,15})-$")
+RANGE = re.compile(r"bytes=(\d{1,15})-$")  # what resumes; any other range is ignored, as RFC 9110 permits
 TYPES = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv; charset=utf-8"}
+
+
+class PastTheEnd(TerrainError):
+    """A range that begins after the last byte; the answer says how many there are."""
+
+    status = 416
+
+    def __init__(self, size: int):
+        super().__init__(
+            _("Le fichier a %(size)s octets : demandez une suite « bytes=N- » plus courte.") % {"size": size}
+        )
+        self.size = size
 
 
 class Cut(ConnectionResetError):
@@ -118,8 +130,8 @@ def download(request, pk: UUID):
             release, by=request.user, address=request.client_address, second_factor_at=second_factor.at(request),
             first_byte=first_byte,
         )  # fmt: skip
-    except BadInput:
-        return HttpResponseRedirect(page)
+    except PastTheEnd as error:
+        return _problem(error)
     except Refused:
         denied = GateDecision.objects.filter(
             object_ref=facts.reference(release), actor_ref=actor_of(request.user).ref, effect="deny"
@@ -136,7 +148,30 @@ def pull(request, pk: UUID):
     try:
         return _pull(request, pk)
     except TerrainError as error:
-        return JsonResponse(as_problem(error), status=error.status, content_type="application/problem+json")
+        return _problem(error)
+
+
+def _problem(error: TerrainError):
+    answer = JsonResponse(as_problem(error), status=error.status, content_type="application/problem+json")
+    if isinstance(error, PastTheEnd):
+        answer["Content-Range"] = f"bytes */{error.size}"
+    return answer
+
+
+@csrf_exempt  # as for `pull`
+@login_not_required
+@require_GET
+def state(request, pk: UUID):
+    """How far a release of its own environment is, for a machine that waits."""
+    credential = machines.credential_of(request.headers.get("Authorization", ""))
+    if credential is None:
+        return _unknown_machine()
+    release = Release.objects.select_related("convention").filter(pk=pk).first()
+    if release is None or release.convention.environment_id != credential.environment_id:
+        return _problem(NotAllowed(_("Aucune remise de ce numéro pour cet environnement.")))
+    answer = JsonResponse(facts.state_of(release))
+    answer["Cache-Control"] = "no-store"
+    return answer
 
 
 @csrf_exempt  # as for `pull`
@@ -186,13 +221,15 @@ def _pull(request, pk):
 
 
 def _first_byte(request, release: Release) -> int:
-    """Where a resumed download begins; 0 for the whole file. Raises BadInput on a range that cannot be served."""
+    """Where a resumed download begins; 0 for the whole file. Raises PastTheEnd."""
     asked = request.headers.get("Range", "")
     if not asked or request.headers.get("If-Range", f'"{release.sha256}"') != f'"{release.sha256}"':
         return 0
     match = RANGE.fullmatch(asked.strip())
-    if match is None or not release.size or int(match[1]) >= release.size:
-        raise BadInput(_("Seule une suite « bytes=N- » est servie, N étant inférieur à la taille du fichier."))
+    if match is None:
+        return 0
+    if not release.size or int(match[1]) >= release.size:
+        raise PastTheEnd(release.size or 0)
     return int(match[1])
 
 

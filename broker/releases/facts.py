@@ -11,6 +11,30 @@ def reference(release: Release) -> str:
     return f"release:{release.pk}"
 
 
+def state_of(release: Release) -> dict:
+    """How far a release is, for a machine: its build, its file, what was taken of it. No step tells of a person."""
+    last = release.deliveries.order_by("-started_at").first()
+    kept = release.kept_until
+    return {
+        "release": str(release.pk),
+        "status": release.status,
+        "step": release.progress.get("step", ""),
+        "percent": release.progress.get("percent", 0),
+        "problem": release.problem,
+        "file_name": release.file_name,
+        "size": release.size,
+        "sha256": release.sha256,
+        "kept_until": kept.isoformat() if kept else None,
+        "last_delivery": last
+        and {
+            "started_at": last.started_at.isoformat(),
+            "first_byte": last.first_byte,
+            "bytes_sent": last.bytes_sent,
+            "outcome": last.outcome or "under way",
+        },
+    }
+
+
 def gated_columns(asked: dict, convention) -> tuple[str, ...]:
     """The source columns that leave in some form and that the offer justifies; a bare pseudonym is no column asked."""
     offered = set(convention.offer.columns.values_list("column__path", flat=True))

@@ -10,6 +10,7 @@ urlpatterns = [
     path("apercus/<uuid:pk>/", preview.detail, name="preview-detail"),
     path("remises/<uuid:pk>/", release.detail, name="release-detail"),
     path("remises/<uuid:pk>/progres/", release.progress, name="release-progress"),
+    path("remises/<uuid:pk>/etat.json", release.state, name="release-state"),
     path("remises/<uuid:pk>/manifeste.json", release.manifest_json, name="release-manifest"),
     path("remises/<uuid:pk>/manifeste.sig", release.manifest_sig, name="release-signature"),
     path("remises/<uuid:pk>/LICENCE.txt", release.enclosed, {"name": LICENCE}, name="release-licence"),

@@ -19,7 +19,7 @@ from broker.errors import Refused, WrongState
 from broker.keys.store import KeyStore
 from broker.releases import actions, delivery, store, tasks
 from broker.releases.models import Delivery, Release, TraceEntry
-from consent.models import GateDecision, Opposition
+from consent.models import GateDecision, Opposition, QuotaUse
 from tests import factories, releasing
 from tests.actors import signed_in
 from tests.logs import rows
@@ -213,6 +213,64 @@ def test_an_interrupted_download_goes_on_by_range_with_the_same_order(stays):
 
     assert rest.status_code == 206
     assert hashlib.sha256(begun + b"".join(rest.streaming_content)).hexdigest() == release.sha256
+
+
+def test_a_download_that_is_resumed_counts_once_in_the_quota(stays):
+    release, secret = releasing.built(stays), credential_of(stays)
+    order = actions.give_order(release, by=stays.person, second_factor_at=clock.now())
+    used = QuotaUse.objects.filter(given_back_at=None).count()
+    received = b""
+
+    while len(received) < release.size:
+        answer = pull(order, secret, Range=f"bytes={len(received)}-", **{"If-Range": f'"{release.sha256}"'})
+        received += next(iter(answer.streaming_content))
+        answer.close()
+
+    assert hashlib.sha256(received).hexdigest() == release.sha256
+    assert Delivery.objects.count() > 1
+    assert QuotaUse.objects.filter(given_back_at=None).count() == used + 1
+
+
+def test_a_range_past_the_end_says_where_it_is_and_one_nobody_knows_is_ignored(stays):
+    release, secret = releasing.built(stays), credential_of(stays)
+    order = actions.give_order(release, by=stays.person, second_factor_at=clock.now())
+
+    past = pull(order, secret, Range=f"bytes={release.size}-")
+    other_file = pull(order, secret, Range="bytes=5-", **{"If-Range": '"another"'})
+    b"".join(other_file.streaming_content)
+    again = actions.give_order(release, by=stays.person, second_factor_at=clock.now())
+    several = pull(again, secret, Range="bytes=0-9,20-29")
+
+    assert (past.status_code, past["Content-Range"]) == (416, f"bytes */{release.size}")
+    assert (other_file.status_code, other_file["Content-Length"]) == (200, str(release.size))
+    assert (several.status_code, hashlib.sha256(b"".join(several.streaming_content)).hexdigest()) == (
+        200, release.sha256,
+    )  # fmt: skip
+
+
+def test_a_machine_reads_how_far_its_release_is_and_no_other(stays):
+    release, secret = stays.ask(), credential_of(stays)
+
+    def told(authorization):
+        machine = Client()
+        machine.handler = AtDelivery(enforce_csrf_checks=False)
+        return machine.get(f"/remises/{release.pk}/etat/", headers={"Authorization": authorization})
+
+    waiting = told(secret).json()
+    tasks.build(release)
+    ready = told(secret).json()
+
+    assert (waiting["status"], waiting["sha256"]) == ("queued", "")
+    release.refresh_from_db()
+    assert (ready["status"], ready["sha256"], ready["percent"]) == ("ready", release.sha256, 100)
+    assert ready["kept_until"] == release.kept_until.isoformat()
+    assert told("Terrain-Machine " + "x" * 43).status_code == 401
+    stranger = machines.new_secret()
+    MachineCredential.objects.create(
+        environment=factories.environment(), name="autre", secret_sha256=machines.digest_of(stranger),
+        created_by=factories.user(),
+    )  # fmt: skip
+    assert told(f"{machines.SCHEME} {stranger}").status_code == 403
 
 
 def test_a_machine_that_leaves_before_the_first_byte_gets_its_unit_back(stays):

@@ -16,6 +16,7 @@ ROUTES = {
     "preview-detail": only(404, named=200),
     "release-detail": only(404, **SEEN),
     "release-progress": only(404, **SEEN),
+    "release-state": only(404, **SEEN),
     "release-manifest": only(404, **SEEN),
     "release-signature": only(404, **SEEN),
     "release-licence": only(404, **SEEN),

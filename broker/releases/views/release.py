@@ -4,7 +4,7 @@ from typing import Any
 
 import duckdb
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.formats import number_format
@@ -87,6 +87,12 @@ def progress(request, pk):
     if _is_over(release):
         answer["HX-Refresh"] = "true"
     return answer
+
+
+@require_GET
+def state(request, pk):
+    """The same for a machine, as JSON."""
+    return JsonResponse(facts.state_of(get_object_or_404(_releases(request), pk=pk)))
 
 
 def _with_manifest(request, pk) -> Release:
