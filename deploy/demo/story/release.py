@@ -1,14 +1,18 @@
 """Samir asks for the stays, the environment pulls them sealed; then the traffic, as a plain file."""
 
 import csv
+import hashlib
 import io
 import json
 import shutil
 import subprocess
 import tempfile
+from pathlib import Path
 
 import httpx
 import pyrage
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from deploy.demo.story import Page, Step, StepFailed, Story, acts
 
@@ -39,6 +43,34 @@ def pull(story: Story):
         raise StepFailed("le manifeste et le fichier n'ont pas la même empreinte")
 
 
+def check_signature(story: Story):
+    """Anybody, without an account: the published key, the manifest's very bytes, the ordinary tool."""
+    page, manifest = f"/remises/{story.memory.release}", story.artefacts["release_manifest"]
+    samir = story.entered("samir")
+    signature = samir.get(f"{page}/manifeste.sig")
+    story.keep("release_signature", "manifeste.sig", signature.content)
+    told = json.loads(manifest.read_text())
+    for name, digest in told["enclosed"].items():
+        enclosed = samir.get(f"{page}/{name}").content
+        if hashlib.sha256(enclosed).hexdigest() != digest:
+            raise StepFailed(f"{name} n'est pas celui que le manifeste signé nomme")
+        story.keep(f"release_{name.partition('.')[0].lower()}", name, enclosed)
+    zone = told["signed_by"]["zone"].removeprefix("zone:")
+    keys = httpx.get(f"{story.site}/zones/{zone}/cles/", trust_env=False, timeout=30).json()["keys"]
+    pem = next(one["pem"] for one in keys if one["key"] == told["signed_by"]["key"])
+    path = story.keep("release_signing_key", "cle-de-la-zone.pem", pem.encode())
+    if not shutil.which("openssl"):
+        key = load_pem_public_key(pem.encode())
+        if not isinstance(key, Ed25519PublicKey):
+            raise StepFailed("la clé publiée n'est pas une clé Ed25519")
+        key.verify(signature.content, manifest.read_bytes())
+        return
+    command = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", str(path), "-rawin", "-in", str(manifest)]
+    done = subprocess.run([*command, "-sigfile", str(story.artefacts["release_signature"])], capture_output=True)
+    if done.returncode:
+        raise StepFailed(f"openssl refuse la signature du manifeste : {done.stdout.decode(errors='replace')}")
+
+
 def _opened(story: Story) -> bytes:
     """The clear bytes: by the ordinary `age` tool where there is one."""
     sealed, identity = story.artefacts["release_file"], story.artefacts["recipient_identity"]
@@ -60,6 +92,12 @@ def read(story: Story):
         found = engine.execute("SELECT * FROM read_parquet(?)", [file.name])
         columns = [column[0] for column in found.description]
         rows = len(found.fetchall())
+        clear = Path(file.name).read_bytes()
+    [described] = json.loads(story.artefacts["release_datapackage"].read_text())["resources"]
+    if described["hash"] != f"sha256:{hashlib.sha256(clear).hexdigest()}":
+        raise StepFailed("la description Data Package est d'un autre fichier")
+    if [field["name"] for field in described["schema"]["fields"]] != columns:
+        raise StepFailed("la description Data Package a d'autres colonnes que le fichier")
     if DIRECT & set(columns) or columns[:2] != ["pseudonym", "event_rank"]:
         raise StepFailed(f"la remise porte ces colonnes : {', '.join(columns)}")
     manifest = json.loads(story.artefacts["release_manifest"].read_text())
@@ -107,6 +145,7 @@ STEPS = [
     Step("suit la préparation jusqu'au bout", "samir", acts.wait_release("samir", "release")),
     Step("donne à l'environnement l'ordre de la tirer", "samir", acts.give_order("samir", "release", "order")),
     Step("reçoit le fichier scellé, tiré une fois par la machine", "samir", pull),
+    Step("vérifie la signature du manifeste, avec la clé que la zone publie", "samir", check_signature),
     Step("ouvre le fichier : pseudonymes, aucun identifiant", "samir", read),
     Step("lit ce que chaque protection a coûté, lui seul", "paul", see_losses),
     Step(
