@@ -38,12 +38,12 @@ DIALECTS: dict[str, dict[str, str]] = {
         "(SELECT {key}_inner FROM terrain_key), encode({x}, 'UTF-8')), 256))), 256)",
         "hex_number": "CAST(conv({h}, 16, 10) AS BIGINT)",  # up to 15 signs
         "hex_order": "{h}",
-        "add_days": "{t} + make_dt_interval({d})",
+        "add_days": "CAST({t} AS TIMESTAMP_NTZ) + make_dt_interval({d})",
         "same": "{a} <=> {b}",
         "match": "coalesce(regexp_extract({x}, '{pattern}', {group}), '')",
-        "try_cast": "TRY_CAST({x} AS {type})",
-        "quantiles": "array(percentile_disc({low}) WITHIN GROUP (ORDER BY {x}), "
-        "percentile_disc({high}) WITHIN GROUP (ORDER BY {x}))",
+        "try_cast": "TRY_CAST({x} AS {type})",  # and see CASTS
+        "quantiles": "array(CAST(percentile_disc({low}) WITHIN GROUP (ORDER BY {x}) AS {type}), "
+        "CAST(percentile_disc({high}) WITHIN GROUP (ORDER BY {x}) AS {type}))",  # Sail answers in doubles
         "nth": "element_at({x}, {n})",
         "table": "",  # the build writes what a query finds, and names it: `spark.Session.make`
         "view": "",
@@ -56,6 +56,33 @@ DIALECTS: dict[str, dict[str, str]] = {
     },
 }
 
+# What a text must look like to be a number or a moment: Spark takes "5d" for a number and "2024" for a date, and
+# refuses "12.0" as an integer, where DuckDB does the contrary. What is stranger still (1_000, 0x10, a year of five
+# figures) is read by DuckDB alone: Spark's build then refuses the column, it never reads another value.
+_BLANK = r"[ \t\n\f\r]*"
+_NUMBER = rf"^{_BLANK}[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?{_BLANK}\z"
+_SPECIAL = rf"^{_BLANK}[+-]?(nan|inf|infinity){_BLANK}\z"
+_DAY = r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}|[0-9]{4}/[0-9]{1,2}/[0-9]{1,2}"
+_TIME = r"(?:[01]?[0-9]|2[0-3]):[0-5]?[0-9](?::[0-5]?[0-9](?:[.][0-9]*)?)?"
+_ZONE = r"(?:Z| UTC|[+-][0-9]{2}(?::[0-9]{2})?)?"
+_DATE = rf"^ *({_DAY})(?:[ T]{_TIME}{_ZONE})? *\z"
+_MOMENT = rf"^(({_DAY})(?:[ T]{_TIME}{_ZONE})?)\z"
+
+
+def _extracted(pattern: str) -> str:
+    return f"replace(nullif(regexp_extract({{x}}, '{pattern.replace('{', '{{').replace('}', '}}')}', 1), ''), '/', '-')"
+
+
+_IS_NUMBER = f"{{x}} RLIKE '{_NUMBER.replace('{', '{{').replace('}', '}}')}'"
+CASTS = {
+    "INTEGER": f"TRY_CAST(CASE WHEN {{x}} RLIKE '^{_BLANK}[+-]?[0-9]+{_BLANK}\\z' THEN TRY_CAST({{x}} AS BIGINT) "
+    f"WHEN {_IS_NUMBER} THEN TRY_CAST(round(TRY_CAST({{x}} AS DOUBLE)) AS BIGINT) END AS {{type}})",
+    "DOUBLE": f"CASE WHEN {_IS_NUMBER} OR lower({{x}}) RLIKE '{_SPECIAL}' THEN TRY_CAST({{x}} AS DOUBLE) END",
+    "DATE": f"TRY_CAST({_extracted(_DATE)} AS DATE)",
+    "TIMESTAMP": f"TRY_CAST({_extracted(_MOMENT)} AS TIMESTAMP_NTZ)",
+}
+CASTS["BIGINT"] = CASTS["INTEGER"]
+
 # Types by the word of the statements, where an engine has another for the same thing.
 TYPES = {"duckdb": {}, "spark": {"TIMESTAMP": "TIMESTAMP_NTZ", "VARCHAR": "STRING"}}
 
@@ -64,6 +91,8 @@ QUOTED = re.compile(r"'((?:[^']|'')*)'" r'|"((?:[^"]|"")*)"')
 
 def say(dialect: str, word: str, **parts) -> str:
     """The fragment `word` in `dialect`, its `parts` put in."""
+    if word == "try_cast" and dialect == "spark" and parts["type"] in CASTS:
+        return CASTS[parts["type"]].format(**parts)
     if "type" in parts:
         parts["type"] = TYPES[dialect].get(parts["type"], parts["type"])
     return DIALECTS[dialect][word].format(**parts)

@@ -802,7 +802,13 @@ def kind_of(job: dict, build_class: type[Build]) -> type[Build]:
         return Match
     if "preview" in job:
         return TablesPreview if "sources" in job else Preview
-    return TablesBuild if "sources" in job and build_class is Build else build_class
+    if build_class is not Build:
+        return build_class
+    if "spark" in job:
+        from broker.releases import spark  # its libraries are installed where a server is set (extra "spark")
+
+        return spark.SparkTablesBuild if "sources" in job else spark.SparkBuild
+    return TablesBuild if "sources" in job else Build
 
 
 def run(job: dict, say, build_class=Build) -> dict:

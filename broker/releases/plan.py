@@ -32,7 +32,7 @@ IDENTIFYING = (
     r"(^|[^0-9])(\+33|0033|0) ?[1-9]([ .-]?[0-9]{2}){4}([^0-9]|\z)",
 )
 # Codes of SNOMED CT extensions have as many figures as a social security number; before their check digit they say so.
-SNOMED = "^[0-9]{6,15}1[0-5][0-9]$"
+SNOMED = r"^[0-9]{6,15}1[0-5][0-9]\z"
 SCANNED = 6  # signs: shorter values meet an identifier by chance
 LINE_MAX = 2 * 1024**2  # bytes; the reader of sources refuses a line of half of it
 
@@ -342,7 +342,8 @@ class Plan:
             for number, column in enumerate(self._clipped()):
                 treatment = column["treatment"]
                 low, high = (f"0.{int(treatment[k]):03d}" for k in ("low_per_mille", "high_per_mille"))
-                q = self._say("quantiles", x=self._typed(column), low=low, high=high)
+                kind = treating.sql_type(column) or "VARCHAR"
+                q = self._say("quantiles", x=self._typed(column), low=low, high=high, type=kind)
                 bounds.append(f"{q} AS bounds_{number}")
             text = self._say("table", name="bounds") + f"SELECT {', '.join(bounds)} FROM ({self._base()}) base"
             found.append(Statement("bounds", "bounds", 54, text))
@@ -490,7 +491,7 @@ class Plan:
             )
             counts.append(f"count(*) FILTER (WHERE {same})")
         joined = "FROM kept JOIN source s ON s.terrain_line = kept.terrain_line"
-        return self._texts(), f"SELECT {', '.join(counts) or '0'} {joined}"
+        return self._texts(), f"SELECT {', '.join(counts) or 'count(*)'} {joined}"
 
     def shared_with_identifiers(self) -> list[str]:
         """Queries that count the subjects and direct identifiers that are also a released value, whosever: where all

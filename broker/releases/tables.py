@@ -153,9 +153,9 @@ class TablePlan(Plan):
         owner, joins = self.owner()
         return self._make(
             "link",
-            f"SELECT terrain_key, min(terrain_owner) AS terrain_owner FROM (SELECT s.{name_of(key)} AS terrain_key, "
-            f"{owner} AS terrain_owner FROM {self.at('source')} s{joins}) held WHERE terrain_key IS NOT NULL AND "
-            "terrain_owner IS NOT NULL GROUP BY terrain_key HAVING count(DISTINCT terrain_owner) = 1",
+            f"SELECT terrain_key, min(terrain_met) AS terrain_owner FROM (SELECT s.{name_of(key)} AS terrain_key, "
+            f"{owner} AS terrain_met FROM {self.at('source')} s{joins}) held WHERE terrain_key IS NOT NULL AND "
+            "terrain_met IS NOT NULL GROUP BY terrain_key HAVING count(DISTINCT terrain_met) = 1",
             step="subject", percent=24,
         )  # fmt: skip
 
@@ -267,7 +267,8 @@ class TablePlan(Plan):
             bounds = []
             for number, column in enumerate(self._clipped()):
                 low, high = (f"0.{int(column['treatment'][k]):03d}" for k in ("low_per_mille", "high_per_mille"))
-                q = self._say("quantiles", x=self._typed(column), low=low, high=high)
+                kind = treating.sql_type(column) or "VARCHAR"
+                q = self._say("quantiles", x=self._typed(column), low=low, high=high, type=kind)
                 bounds.append(f"{q} AS terrain_bounds_{number}")
             found.append(
                 self._make("bounds", f"SELECT {', '.join(bounds)} FROM {self.at('base')}", step="bounds", percent=54)
@@ -423,15 +424,16 @@ class TablePlan(Plan):
         """The columns of text, and one query that counts in each the rows that hold an identifier of any table, their
         own key or identifier, or what looks like one (G23)."""
         owned = [name for name in [self.subject, *self.recipe["identifiers"]] if name]
-        counts = []
-        for name in self._texts():
-            of = f"k.{name_of(name)}"
+        joins, counts = [], []
+        for number, name in enumerate(self._texts()):
+            of, met = f"k.{name_of(name)}", f"met_{number}"
+            joins.append(f" LEFT JOIN identifier {met} ON {met}.value = {of}")
             own = [f"(length(s.{name_of(o)}) >= {SCANNED} AND {of} = s.{name_of(o)})" for o in owned]
-            tests = " OR ".join([f"{of} IN (SELECT value FROM identifier)", *own, self.looks_like_one(of)])
+            tests = " OR ".join([f"{met}.value IS NOT NULL", *own, self.looks_like_one(of)])
             counts.append(f"count(*) FILTER (WHERE {tests})")
         return self._texts(), (
-            f"SELECT {', '.join(counts) or '0'} FROM {self.at('kept')} k "
-            f"JOIN {self.rows} s ON s.terrain_line = k.terrain_line"
+            f"SELECT {', '.join(counts) or 'count(*)'} FROM {self.at('kept')} k "
+            f"JOIN {self.rows} s ON s.terrain_line = k.terrain_line{''.join(joins)}"
         )
 
     def smallest_class(self) -> str:
@@ -603,9 +605,9 @@ class TablesPlan:
         return Statement("cohort", "kept", 68, head._say("table", name="cohort") + text)
 
     def _identifier(self) -> Statement:
-        """Every value that may stand in no table, whichever it comes from."""
+        """Every value that may stand in no table, whichever it comes from, once."""
         queries = [query for one in self.tables for query in one.identifiers()]
-        text = " UNION ".join(queries) or "SELECT '' AS value"
+        text = f"SELECT DISTINCT value FROM ({' UNION ALL '.join(queries)}) every" if queries else "SELECT '' AS value"
         return Statement("identifier", "source", 44, self.tables[0]._say("table", name="identifier") + text)
 
     def doubled(self) -> str:

@@ -48,7 +48,7 @@ def test_every_word_of_one_engine_exists_for_the_other():
     for word in DIALECTS["duckdb"]:
         parts = {name: set(re.findall(r"\{(\w+)\}", DIALECTS[name][word])) for name in DIALECTS}
         if word not in ("rank", "read_by"):  # an order that the other engine knows from where the rows lie
-            assert parts["spark"] <= parts["duckdb"], word
+            assert parts["spark"] <= parts["duckdb"] | {"type"}, word
 
 
 def texts_over_tables(dialect: str, recipe: dict) -> list[str]:
@@ -75,6 +75,7 @@ def test_no_text_for_spark_holds_what_only_duckdb_reads(found):
 def test_the_statements_of_both_engines_differ_by_their_fragments_alone(monkeypatch):
     monkeypatch.setitem(DIALECTS, "spark", DIALECTS["duckdb"])
     monkeypatch.setitem(dialects.TYPES, "spark", {})
+    monkeypatch.setattr(dialects, "CASTS", {})
 
     assert Plan(RECIPE, path="/x", dialect="spark").statements() == Plan(RECIPE, path="/x").statements()
 
