@@ -14,7 +14,7 @@ from broker.audit.actions import describe, recorded
 from broker.audit.actor import Actor
 from broker.errors import BadInput, NotAllowed, WrongState
 from broker.keys.models import DataKey
-from broker.releases import deliveries, enclosing, facts, manifest, permissions, recipe, signing
+from broker.releases import deliveries, enclosing, engines, facts, manifest, permissions, recipe, signing
 from broker.releases.models import Receipt, Release, TraceEntry
 from broker.releases.tables import is_single, tables_of
 from consent import record
@@ -74,6 +74,7 @@ def permitted(convention: Convention, *, by, second_factor_at, address: str, col
             convention=convention, version=version, offer_columns=offer_columns, wanted=wanted, ruleset="",
             duckdb=duckdb.__version__,
         )  # fmt: skip
+        asked["engine"] = engines.chosen(version.rows, asked["engine"])
     permit = record.decide(
         "release_create", by=by, convention=convention, version=version,
         columns=facts.gated_columns(asked, convention) if asked else wanted, purpose_kind=convention.purpose_kind,

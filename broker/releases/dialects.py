@@ -20,7 +20,8 @@ DIALECTS: dict[str, dict[str, str]] = {
         "add_days": "{t} + to_days({d})",
         "same": "{a} IS NOT DISTINCT FROM {b}",
         "match": "coalesce(regexp_extract({x}, '{pattern}', {group}), '')",
-        "try_cast": "TRY_CAST({x} AS {type})",
+        "try_cast": "TRY_CAST({x} AS {type})",  # of a text that was read
+        "cast": "CAST({x} AS {type})",  # of what is surely one
         "quantiles": "quantile_disc({x}, [{low}, {high}])",
         "nth": "{x}[{n}]",
         "table": "CREATE TEMP TABLE {name} AS ",
@@ -42,6 +43,7 @@ DIALECTS: dict[str, dict[str, str]] = {
         "same": "{a} <=> {b}",
         "match": "coalesce(regexp_extract({x}, '{pattern}', {group}), '')",
         "try_cast": "TRY_CAST({x} AS {type})",  # and see CASTS
+        "cast": "CAST({x} AS {type})",
         "quantiles": "array(CAST(percentile_disc({low}) WITHIN GROUP (ORDER BY {x}) AS {type}), "
         "CAST(percentile_disc({high}) WITHIN GROUP (ORDER BY {x}) AS {type}))",  # Sail answers in doubles
         "nth": "element_at({x}, {n})",

@@ -12,17 +12,16 @@ Keys stand in no statement: the pads of HMAC travel as a table of one row, `terr
 
 import contextlib
 import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import duckdb
 import grpc
 import pyarrow
 from pyspark.errors import PySparkException
+from pyspark.sql.connect.client import DefaultChannelBuilder
 from pyspark.sql.connect.client.retries import DefaultPolicy
 from pyspark.sql.connect.session import SparkSession
 
@@ -30,9 +29,8 @@ from broker.releases.dialects import spelled, text_of
 from broker.releases.engine import Build, TablesBuild, pads
 from broker.releases.plan import Statement
 
-PORT = 15002  # of Spark Connect, where the address names none
-PATIENCE = 5  # seconds for a server to take a call
-TRIES = 6  # again, from 0.1 s, twice as long each time: a server that went away is given up after some seconds
+PATIENCE = 5  # seconds for a server to answer
+TRIES = 5  # from 0.1 s, twice as long each time: a server that went away is given up after some seconds
 SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",
@@ -84,11 +82,13 @@ class Session:
 
     def __init__(self, remote: str, folder: Path):
         self.folder = folder
-        host, port = urlsplit(remote).hostname, urlsplit(remote).port or PORT
+        channel = DefaultChannelBuilder(remote).toChannel()
         try:
-            socket.create_connection((host, port), timeout=PATIENCE).close()
-        except OSError:
+            grpc.channel_ready_future(channel).result(timeout=PATIENCE)
+        except grpc.FutureTimeoutError:
             raise ServerSilent from None
+        finally:
+            channel.close()
         with _words_left_out():
             self.spark = SparkSession(remote)
             policy = DefaultPolicy(max_retries=TRIES, initial_backoff=100, backoff_multiplier=2, max_backoff=5000)
@@ -133,8 +133,13 @@ class Session:
                 if isinstance(part, pyarrow.Table):
                     yield from part.to_batches()
 
+    def forget(self) -> None:
+        """Leave a server that went away, without a word."""
+        self.spark.release_session_on_close = False
+        self.spark.stop()
+
     def close(self) -> None:
-        """Stop what still runs for this session, and leave. A server that went away needs no leave."""
+        """Stop what still runs for this session, and leave."""
         with contextlib.suppress(grpc.RpcError, PySparkException):
             self.spark.interruptAll()
         with contextlib.suppress(grpc.RpcError, PySparkException):
@@ -152,10 +157,14 @@ class OnSpark(Build):
         session = Session(self.job["spark"]["remote"], folder)
         folder.mkdir(mode=0o700, parents=True)
         self.pads: dict[str, bytes] = {}
+        leave = session.close
         try:
             yield session
+        except ServerSilent:
+            leave = session.forget
+            raise
         finally:
-            session.close()
+            leave()
             shutil.rmtree(folder, ignore_errors=True)
 
     def run(self) -> dict:

@@ -27,6 +27,7 @@ from broker.keys.store import KeyStore
 from broker.releases import (
     actions,
     enclosing,
+    engines,
     inquiries,
     licence,
     manifest,
@@ -184,6 +185,8 @@ def _build(release: Release) -> Release:
     settings.SCRATCH.mkdir(mode=0o700, parents=True, exist_ok=True)
     for left in settings.SCRATCH.glob("build-*"):  # one build at a time: what is there was left by a killed one
         shutil.rmtree(left, ignore_errors=True)
+    for left in settings.SPARK_FOLDER.glob("build-*"):
+        shutil.rmtree(left, ignore_errors=True)
     sources.clear_scratch()  # its clear copy too
     scratch = Path(tempfile.mkdtemp(prefix="build-", dir=settings.SCRATCH))
     try:
@@ -247,6 +250,8 @@ def _job(release: Release, scratch: Path) -> tuple[dict, str]:
         "memory_mib": MEMORY_MIB,
         "threads": os.cpu_count() or 1,
     }
+    if server := engines.server_of(release.recipe):
+        job["spark"] = server
     if release.recipe["output"]["sealed"]:
         job["recipients"] = [release.convention.environment.age_recipient]
     if release.recipe["personal"]:
@@ -347,6 +352,20 @@ def _refusal(last: dict, recipe: dict, code: int) -> TerrainError:
             )
     if last.get("errno") in FULL:
         return _no_room()
+    if last.get("failed") == "ServerSilent":
+        return WrongState(
+            _(
+                "Le serveur Spark ne répond pas, ou s'est arrêté pendant la préparation. Rien n'a été remis. "
+                "L'opérateur doit le remettre en marche ; demandez ensuite à nouveau."
+            )
+        )
+    if last.get("failed") == "ServerRefused":
+        return WrongState(
+            _(
+                "Le serveur Spark n'a pas pu mener la préparation à bien, souvent faute de mémoire. Rien n'a été "
+                "remis. L'opérateur doit lire son journal ; demandez ensuite à nouveau, ou moins de colonnes."
+            )
+        )
     if last.get("failed") == "OutOfMemoryException" or code in (-9, 137):
         return BadInput(_("La préparation a dépassé sa mémoire. Demandez moins de colonnes, ou prévenez l'opérateur."))
     return WrongState(

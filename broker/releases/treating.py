@@ -68,7 +68,7 @@ def is_within(column: dict, value: str, *, say) -> str:
     kind = type_of(column) or ""
     if kind not in FARTHEST:
         return f"({value} IS NOT NULL)"
-    low, high = (say("try_cast", x=end, type=kind) for end in FARTHEST[kind])
+    low, high = (say("cast", x=end, type=kind) for end in FARTHEST[kind])
     return f"({value} BETWEEN {low} AND {high})"
 
 
@@ -135,7 +135,7 @@ def birth_band(cell: Cell) -> str:
 def start_of(cell: Cell) -> str:
     """The start of the minute, hour, day or month."""
     start = f"date_trunc('{cell.treatment['kind']}', {cell.typed})"
-    return cell.say("try_cast", x=start, type=cell.type) if cell.type in MOMENT.values() else "NULL"
+    return cell.say("cast", x=start, type=cell.type) if cell.type in MOMENT.values() else "NULL"
 
 
 def grid_1km(cell: Cell) -> str:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import duckdb
 from django.contrib import messages
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -16,7 +15,7 @@ from broker import clock
 from broker.accounts import second_factor
 from broker.audit.actor import of as actor_of
 from broker.errors import NotAllowed, Reason, Refused
-from broker.releases import actions, enclosing, facts, manifest, permissions, rebuilds, withdrawals, words
+from broker.releases import actions, enclosing, engines, facts, manifest, permissions, rebuilds, withdrawals, words
 from broker.releases.forms import ReleaseForm
 from broker.releases.models import Release
 from broker.releases.tables import columns_of
@@ -203,7 +202,7 @@ def _told(request, release: Release) -> dict:
         "orders": _orders(release) if named else [],
         "download_url": actions.delivery_address(f"/telecharger/{release.pk}/"),
         "pull_base": actions.delivery_address("/ordres/"),
-        "engine": release.recipe["engine"].get("duckdb", duckdb.__version__),
+        "engine": engines.in_words(release.recipe["engine"]),
     }
 
 
