@@ -320,6 +320,8 @@ def expected(inputs: Inputs, rows: list[dict]) -> tuple[list[str], list[tuple], 
     dropped = Counter(no_subject=0, opposed=0, minor=0, small_class=0)
     if consented is not None:
         dropped["no_consent"] = 0
+    if recipe.get("sample"):
+        dropped["not_sampled"] = 0
     token = {s: mac(inputs.token_key, s) for s in {r[subject] for r in rows} if s is not None}
     base = []
     for line, row in enumerate(rows):
@@ -329,6 +331,8 @@ def expected(inputs: Inputs, rows: list[dict]) -> tuple[list[str], list[tuple], 
             dropped["opposed"] += 1
         elif consented is not None and token[row[subject]] not in consented:
             dropped["no_consent"] += 1
+        elif recipe.get("sample") and not is_drawn(mac(inputs.pseudonym_key, row[subject]), recipe["sample"]):
+            dropped["not_sampled"] += 1
         elif recipe["minors"]["rule"] == "exclude" and not is_adult(row[age]):
             dropped["minor"] += 1
         else:
@@ -373,6 +377,11 @@ def expected(inputs: Inputs, rows: list[dict]) -> tuple[list[str], list[tuple], 
         },
     }  # fmt: skip
     return names, table, counts
+
+
+def is_drawn(of: str, sample: dict) -> bool:
+    """Whether the person of this HMAC is in the sample."""
+    return int(of[40:48], 16) < 2**32 * sample["per_mille"] // 1000
 
 
 def order_of(row: dict, rank_by: dict | None):
@@ -706,7 +715,8 @@ def recompute_tables(inputs: Inputs) -> Report:
             protected = sum(lost.get(reason, 0) for reason in ("no_subject", "opposed", "no_consent", "minor"))
             report.check(
                 f"{told['name']} : lignes écartées",
-                told["rows"]["lost"] == {"protected_persons": protected, "small_classes": lost["small_class"]},
+                told["rows"]["lost"]
+                == {"protected_persons": protected, "small_classes": lost["small_class"], **chosen_of(lost)},
                 str(lost),
             )  # fmt: skip
         clear = hashlib.sha256(inputs.clear).hexdigest()
@@ -809,6 +819,11 @@ def check_persons(report: Report, inputs: Inputs, rows: list[dict], names: list[
     report.check("le fichier est trié par pseudonyme", [line[0] for line in table] == sorted(line[0] for line in table))
 
 
+def chosen_of(lost: dict) -> dict:
+    """Rows left out because the recipient asked for fewer."""
+    return {"not_sampled": lost["not_sampled"]} if "not_sampled" in lost else {}
+
+
 def check_manifest(report: Report, inputs: Inputs, counts: dict) -> None:
     manifest, recipe = inputs.manifest, inputs.recipe
     plain = json.dumps(recipe, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
@@ -838,7 +853,7 @@ def check_manifest(report: Report, inputs: Inputs, counts: dict) -> None:
         protected = lost["no_subject"] + lost["opposed"] + lost["minor"] + lost.get("no_consent", 0)
         report.check(
             "lignes écartées",
-            told["lost"] == {"protected_persons": protected, "small_classes": lost["small_class"]},
+            told["lost"] == {"protected_persons": protected, "small_classes": lost["small_class"], **chosen_of(lost)},
             str(lost),
         )
         report.check(

@@ -45,13 +45,15 @@ def newest_version(convention: Convention) -> DatasetVersion:
     return version
 
 
-def request_release(convention: Convention, *, by, second_factor_at, address: str, columns: list[str]) -> Release:
+def request_release(
+    convention: Convention, *, by, second_factor_at, address: str, columns: list[str], per_mille: int | None = None
+) -> Release:
     """Ask for a release of `columns`. The gate decides and records first; a refusal raises Refused with every reason.
 
     The release and its job are one transaction, under the decision that permits them.
     """
     version, asked, permit = permitted(
-        convention, by=by, second_factor_at=second_factor_at, address=address, columns=columns
+        convention, by=by, second_factor_at=second_factor_at, address=address, columns=columns, per_mille=per_mille
     )
     try:
         return _create(convention, by=by, version=version, asked=asked, decision_id=permit.decision_id)
@@ -60,7 +62,9 @@ def request_release(convention: Convention, *, by, second_factor_at, address: st
         raise
 
 
-def permitted(convention: Convention, *, by, second_factor_at, address: str, columns: list[str]):
+def permitted(
+    convention: Convention, *, by, second_factor_at, address: str, columns: list[str], per_mille: int | None = None
+):
     """The version, the recipe and the permit of a release of `columns`, judged and recorded by the gate.
 
     Raises Refused with every reason, BadInput when the recipe cannot be made."""
@@ -72,7 +76,7 @@ def permitted(convention: Convention, *, by, second_factor_at, address: str, col
     if set(wanted) <= offered:  # else the gate alone answers, with every reason
         asked = recipe.compose(
             convention=convention, version=version, offer_columns=offer_columns, wanted=wanted, ruleset="",
-            duckdb=duckdb.__version__,
+            duckdb=duckdb.__version__, per_mille=per_mille,
         )  # fmt: skip
         asked["engine"] = engines.chosen(version.rows, asked["engine"])
     permit = record.decide(

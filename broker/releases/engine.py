@@ -237,14 +237,15 @@ class Build:
 
     def _dropped(self, rows_in: int) -> tuple[dict[str, int], int, int]:
         """Rows lost by reason, rows left before small classes go, rows kept."""
-        counted, no_subject, known, agreed, base, rows_out = self.engine.execute(self.plan.tally()).fetchone()
+        counted, no_subject, known, agreed, drawn, base, rows_out = self.engine.execute(self.plan.tally()).fetchone()
         if counted != rows_in or self._number(self.plan.misplaced()):
             raise RuntimeError("rows were lost between two steps")
         dropped = {
             "no_subject": no_subject,
             "opposed": rows_in - no_subject - known,
             **({"no_consent": known - agreed} if self.recipe.get("consent") else {}),
-            "minor": agreed - base,
+            **({"not_sampled": agreed - drawn} if self.recipe.get("sample") else {}),
+            "minor": drawn - base,
             "small_class": base - rows_out,
         }
         return dropped, base, rows_out
@@ -532,7 +533,10 @@ class TablesBuild(Build):
         if one.is_of_persons:
             fates = dict(self.engine.execute(one.fates()).fetchall())
             rows_in = sum(fates.values())
-            asked = ("no_subject", "opposed", *(["no_consent"] if self.recipe.get("consent") else []))
+            asked = (
+                "no_subject", "opposed", *(["no_consent"] if self.recipe.get("consent") else []),
+                *(["not_sampled"] if self.recipe.get("sample") else []),
+            )  # fmt: skip
             dropped = {
                 **{reason: fates.get(reason, 0) for reason in asked},
                 # Rows of an adult whose subject stays behind as a minor stay with them.

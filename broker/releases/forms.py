@@ -18,8 +18,26 @@ class ReleaseForm(forms.Form):
         },
     )
 
+    part = forms.IntegerField(
+        label=_("Part des personnes, en %"),
+        min_value=1,
+        max_value=99,
+        required=False,
+        help_text=_(
+            "Vide : toutes. Sinon les mêmes personnes à chaque demande de cette convention, toutes leurs lignes."
+        ),
+    )
+
+    @property
+    def per_mille(self) -> int | None:
+        """The share of a sample, once valid; None for everybody."""
+        part = self.cleaned_data.get("part")
+        return part * 10 if part else None
+
     def __init__(self, *args, convention, ticked=(), **kwargs):
         super().__init__(*args, **kwargs)
+        if not convention.offer.dataset.is_personal:
+            del self.fields["part"]
         self.offered = []
         for item in convention.offer.columns.select_related("column__dataset"):
             treatment = item.treatment or treatments.default_treatment(item.column, approved=item.approves_sensitive)

@@ -163,9 +163,10 @@ def under_represented(result: dict) -> list[str]:
 
 
 def lost_to_tell(dropped: dict) -> dict[str, int]:
-    """Rows lost, as recipients may read them."""
+    """Rows lost, as recipients may read them: what they chose, or what concerns no person, by itself."""
     protected = sum(dropped.get(name, 0) for name in ("no_subject", "opposed", "no_consent", "minor"))
-    return {"protected_persons": protected, "small_classes": dropped.get("small_class", 0)}
+    chosen = {name: dropped[name] for name in ("not_sampled",) if name in dropped}
+    return {"protected_persons": protected, "small_classes": dropped.get("small_class", 0), **chosen}
 
 
 def _told_of_table(one: dict) -> dict:

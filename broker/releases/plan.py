@@ -225,29 +225,29 @@ class Plan:
         pseudonym, token = self.hmac("pseudonym", "subject"), self.hmac("token", "subject")
         return self._say("table", name="subject") + (
             f"SELECT subject, terrain_h, token, row_number() OVER (ORDER BY terrain_h) AS terrain_sid, "
-            f"{self.consented()} AS consented FROM ("
+            f"{self.consented()} AS consented, {self.sampled()} AS sampled FROM ("
             f"SELECT subject, {pseudonym} AS terrain_h, {token} AS token FROM ("
             f"SELECT DISTINCT {name_of(self.subject)} AS subject FROM met WHERE {name_of(self.subject)} IS NOT NULL"
             f") known) keyed WHERE {self.unopposed()}"
         )
 
     def _tally(self) -> str:
-        """Rows read, without a subject, of subjects who do not object, of those among them who consent."""
+        """Rows read, without a subject, of subjects who do not object, of those who consent, of those drawn."""
         of = f"met.{name_of(self.subject)}"
         sums = [
             f"CAST(coalesce(sum(CASE WHEN {test} THEN terrain_n ELSE 0 END), 0) AS BIGINT) AS {name}"
             for name, test in (
                 ("rows_in", "true"), ("no_subject", f"{of} IS NULL"), ("known", "subject.subject IS NOT NULL"),
-                ("agreed", "subject.consented"),
+                ("agreed", "subject.consented"), ("drawn", "subject.consented AND subject.sampled"),
             )
         ]  # fmt: skip
         joined = f"FROM met LEFT JOIN subject ON subject.subject = {of}"
         return self._say("table", name="tally") + f"SELECT {', '.join(sums)} {joined}"
 
     def tally(self) -> str:
-        """Rows read, without a subject, known, agreed; rows left before small classes go; rows kept."""
+        """Rows read, without a subject, known, agreed, drawn; rows left before small classes go; rows kept."""
         base = "(SELECT CAST(coalesce(sum(terrain_n), 0) AS BIGINT) FROM graded)"
-        return f"SELECT rows_in, no_subject, known, agreed, {base}, (SELECT count(*) FROM kept) FROM tally"
+        return f"SELECT rows_in, no_subject, known, agreed, drawn, {base}, (SELECT count(*) FROM kept) FROM tally"
 
     def hmac(self, key: str, of: str) -> str:
         """HMAC-SHA-256 of the text `of` under the key of that name, in hexadecimal."""
@@ -262,6 +262,13 @@ class Plan:
         if not self.recipe.get("consent"):
             return "true"
         return "EXISTS (SELECT 1 FROM consented WHERE consented.token = keyed.token)"
+
+    def sampled(self) -> str:
+        """The draw of a sample, by the subject's own HMAC: everybody, where none is asked."""
+        if not (wanted := self.recipe.get("sample")):
+            return "true"
+        bound = 2**32 * int(wanted["per_mille"]) // 1000
+        return f"{self._say('hex_number', h='substr(terrain_h, 41, 8)')} < {bound}"
 
     def _ages(self, *, name: str = "age", source: str = "source") -> str:
         """The first and last age of each band met, both included, null when it cannot be read."""
@@ -313,7 +320,7 @@ class Plan:
             columns += [f"leaving.{name}" for name in ("terrain_front", "terrain_back", "terrain_number")]
         elif rows == "source":  # measured over, never kept
             columns.append(f"{treating.subject_number(self._say)} AS terrain_number")
-        agreed = " AND subject.consented" if subjects == "subject" else ""
+        agreed = " AND subject.consented AND subject.sampled" if subjects == "subject" else ""
         found = (
             f"SELECT {subjects}.terrain_sid, {', '.join(columns)} FROM {rows} JOIN {subjects} "
             f"ON {rows}.{name_of(self.subject)} = {subjects}.subject{agreed}"

@@ -50,10 +50,12 @@ def sees_reasons_of_loss(user, preview: Preview) -> bool:
     return any(grants.may(user, f"zones.{role}", preview.zone) for role in ("operate", "steward", "advise", "audit"))
 
 
-def of_release(convention: Convention, *, by, second_factor_at, address: str, columns: list[str]) -> Preview:
+def of_release(
+    convention: Convention, *, by, second_factor_at, address: str, columns: list[str], per_mille: int | None = None
+) -> Preview:
     """Show what a release of `columns` would be. Raises Refused with every reason that would refuse the release."""
     version, asked, permit = actions.permitted(
-        convention, by=by, second_factor_at=second_factor_at, address=address, columns=columns
+        convention, by=by, second_factor_at=second_factor_at, address=address, columns=columns, per_mille=per_mille
     )
     record.give_back(permit)  # nothing leaves: the month keeps its unit
     return _ask(convention, version=version, asked=asked, by=by)
@@ -152,7 +154,8 @@ def compute(preview: Preview) -> dict:
 
 
 def _job(preview: Preview) -> dict:
-    """No key of the convention: pseudonyms are counted, never shown, so any key counts them alike."""
+    """No key of the convention: pseudonyms are counted, never shown, so any key counts them alike.
+    (A sample is then another draw of the same size: its figures are near those of the release, not the same.)"""
     dataset, zone, at = preview.dataset_version.dataset, preview.zone, clock.now()
     job = {
         "recipe": preview.recipe, "preview": {"floor": max(FLOOR, preview.recipe["k"])}, "recipients": [],

@@ -20,6 +20,7 @@ A recipe is a JSON object; its canonical form (RFC 8785) is hashed, and the hash
     suppression_max_pct     5: more suppressed rows than this share refuse the build
     blanked         columns of codes: {"column", "codes", "classes", "categories", "beginnings"}: a cell whose code is
                     of one of these is made empty (G24; `consent.codes` says how a code is compared)
+    sample          {"per_mille"} or absent: the share of subjects who may be in it
     rank_by         {"column", "order": "number" | "time"} or null: the order of a subject's events
     output          {"format": "parquet" | "csv", "sealed": bool}
     engine          {"plan": 2, "duckdb": "2.0.0"}
@@ -76,6 +77,8 @@ How the treatments are measured, so that a stranger finds the same bytes:
   in the treatment; a code that is not there is brought to its département. Then rare ones are merged.
 * A measure that is rounded is clipped first; then floor(x * 10^d + 0.5) / 10^d in doubles.
 * Points: `consent.treatments` gives the formula of the grid.
+* Sample: a subject is in when characters 41 to 48 of their HMAC, as hexadecimal, are below floor(2^32 * per_mille /
+  1000): the same subjects for every recipe of a convention. The others' rows are `not_sampled`, after `no_consent`.
 * `event_rank`: 1, 2, 3 ... within the subject among released rows, by `rank_by` then by line of the source.
 * Shift in days: (characters 33 to 40 of the subject's HMAC, as hexadecimal) mod 365, minus 182; in whole weeks
   (`shift_weeks`): the same number mod 9, times 7, minus 28.
@@ -107,7 +110,9 @@ def sha256(recipe: dict) -> str:
     return hashlib.sha256(canonical(recipe)).hexdigest()
 
 
-def compose(*, convention, version, offer_columns, wanted, ruleset: str, duckdb: str) -> dict:
+def compose(
+    *, convention, version, offer_columns, wanted, ruleset: str, duckdb: str, per_mille: int | None = None
+) -> dict:
     """The recipe of a release of `version` for `convention`.
 
     `offer_columns` are the offer's columns with their `column`; `wanted` the paths asked among them. The subject keys
@@ -162,6 +167,7 @@ def compose(*, convention, version, offer_columns, wanted, ruleset: str, duckdb:
         "output": {"format": "parquet" if environment else "csv", "sealed": environment},
         "engine": {"plan": PLAN, "duckdb": duckdb},
         "ruleset": ruleset,
+        **({"sample": {"per_mille": per_mille}} if per_mille and dataset.is_personal else {}),
     }  # fmt: skip
     if len({c.table_id for c in every}) > 1 or minors.get("birth") or made[0]["keys"]:
         return {**common, **_format_2(version, every, made, minors)}

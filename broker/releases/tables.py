@@ -181,9 +181,11 @@ class TablePlan(Plan):
         return self._make(
             "owned",
             f"SELECT *, CASE WHEN terrain_known IS NULL THEN 'no_subject' WHEN terrain_sid IS NULL THEN 'opposed' "
-            f"WHEN NOT terrain_agreed THEN 'no_consent'{minor} ELSE '' END AS terrain_fate FROM (SELECT s.*, "
+            f"WHEN NOT terrain_agreed THEN 'no_consent' WHEN NOT terrain_drawn THEN 'not_sampled'"
+            f"{minor} ELSE '' END AS terrain_fate FROM (SELECT s.*, "
             f"known.subject AS terrain_known, subject.terrain_sid, subject.terrain_h, "
-            f"subject.consented AS terrain_agreed, {low} AS terrain_low, {high} AS terrain_high, {seen} "
+            f"subject.consented AS terrain_agreed, subject.sampled AS terrain_drawn, "
+            f"{low} AS terrain_low, {high} AS terrain_high, {seen} "
             f"FROM {self.at('source')} s{joins}) aged",
             step="age", percent=40,
         )  # fmt: skip
@@ -554,7 +556,8 @@ class TablesPlan:
         pseudonym, token = head.hmac("pseudonym", "subject"), head.hmac("token", "subject")
         text = (
             f"SELECT subject, terrain_h, token, row_number() OVER (ORDER BY terrain_h) AS terrain_sid, "
-            f"{head.consented()} AS consented FROM (SELECT subject, {pseudonym} AS terrain_h, {token} AS token "
+            f"{head.consented()} AS consented, {head.sampled()} AS sampled "
+            f"FROM (SELECT subject, {pseudonym} AS terrain_h, {token} AS token "
             f"FROM known) keyed WHERE {head.unopposed()}"
         )
         return Statement("subject", "subject", 20, head._say("table", name="subject") + text)

@@ -161,3 +161,19 @@ def test_a_source_that_cannot_be_used_gives_a_reason(stays):
 
     assert preview.status == "failed"
     assert "En-tête" in preview.problem or "en-tête" in preview.problem
+
+
+def test_a_sample_asked_in_the_form_stands_in_the_recipe_and_in_the_next_form(stays):
+    client = signed_in(stays.person)
+    address = f"/conventions/{stays.convention.ref}/remises/apercu/"
+
+    wrong = client.post(address, {"columns": list(ASKED), "part": "0"})
+    answer = client.post(address, {"columns": list(ASKED), "part": "20"})
+
+    assert wrong.status_code == 422
+    preview = Preview.objects.get()
+    assert answer["Location"] == f"/apercus/{preview.pk}/"
+    assert preview.recipe["sample"] == {"per_mille": 200}
+    previews.answer(preview)
+    assert preview.found["dropped"]["not_sampled"] > preview.found["rows_out"]
+    assert '<input type="hidden" name="part" value="20">' in client.get(answer["Location"]).content.decode()

@@ -317,3 +317,23 @@ def test_a_measure_is_not_rounded_out_of_its_bounds():
 
     assert treatments.problems({"kind": "round", "decimals": 1}, column)
     assert treatments.problems({"kind": "round", "decimals": 9, "low_per_mille": 5, "high_per_mille": 995}, column)
+
+
+# ------------------------------------------------------------------------------------------------ sampling
+
+
+def test_a_sample_is_the_same_persons_for_every_recipe_of_a_convention(tmp_path, real_data):
+    header, rows = read(real_data / "eco-district" / "ev-charging" / "station_data_dataverse.csv")
+    drawn = []
+
+    for part, column in ((300, "kwhTotal"), (300, "chargeTimeHrs"), (600, "kwhTotal")):
+        ways = {column: ("number", "measure", {"kind": "keep"})}
+        recipe = a_recipe(header, ways, subject="userId", sample={"per_mille": part})
+        (tmp_path / column / str(part)).mkdir(parents=True)
+        _names, table, told = released(tmp_path / column / str(part), recipe, as_csv(header, rows))
+        assert told["dropped"]["not_sampled"] == len(rows) - len(table) > 0
+        drawn.append({line[0] for line in table})
+
+    everybody = len({row[header.index("userId")] for row in rows})
+    assert drawn[0] == drawn[1] < drawn[2]
+    assert 0.15 * everybody < len(drawn[0]) < 0.45 * everybody

@@ -30,7 +30,7 @@ def of_release(request, ref):
     try:
         preview = previews.of_release(
             convention, by=request.user, second_factor_at=second_factor.at(request), address=request.client_address,
-            columns=form.cleaned_data["columns"],
+            columns=form.cleaned_data["columns"], per_mille=form.per_mille,
         )  # fmt: skip
     except Refused as refused:
         return release.form_page(request, convention, form, status=refused.status, reasons=refused.reasons)
@@ -60,7 +60,9 @@ def detail(request, pk):
     whole = previews.sees_reasons_of_loss(request.user, preview)
     of = preview.convention.offer if preview.convention else preview.offer
     offered = set(of.columns.values_list("column__path", flat=True))
+    sample = preview.recipe.get("sample", {}).get("per_mille", 1000)
     context = {
+        "part": sample // 10 if sample < 1000 else "",
         "preview": preview, "waiting": preview.status == Preview.Status.WAITING, "whole": whole,
         "step": words.step(preview.progress.get("step", "")), "said": previews.explained(preview, whole=whole),
         "bars": release.bars(preview.found, whole=whole, to=previews.told) if preview.found else [],

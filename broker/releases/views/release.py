@@ -29,6 +29,7 @@ REASONS_OF_LOSS = {
     "minor": gettext_lazy("mineurs ou âge inconnu"),
     "protected_persons": gettext_lazy("droits et protection des personnes"),
     "small_class": gettext_lazy("groupes trop petits"),
+    "not_sampled": gettext_lazy("hors de l'échantillon"),
 }
 # What these cost is told to the operator alone (legal-gate, scenarios 8 and 12).
 TOLD_TO_OPERATOR = ("exclude_minors", "exclude_opposed_subjects", "keep_consented_subjects_only")
@@ -56,6 +57,7 @@ def create(request, ref):
             release = actions.request_release(
                 convention, by=request.user, second_factor_at=second_factor.at(request),
                 address=request.client_address, columns=form.cleaned_data["columns"],
+                per_mille=form.per_mille,
             )  # fmt: skip
         except Refused as refused:
             return form_page(request, convention, form, status=refused.status, reasons=refused.reasons)
@@ -256,8 +258,7 @@ def bars(found, *, whole: bool, to=None) -> list[dict]:
     `found`: rows_in, rows_out and dropped; `to`, when given, says each number of rows as its reader may know it."""
     dropped = found["dropped"]
     if not whole:
-        told = manifest.lost_to_tell(dropped) if dropped else {}
-        dropped = {"protected_persons": told.get("protected_persons", 0), "small_class": told.get("small_classes", 0)}
+        dropped = _lost_as_told(dropped)
     rows: list[dict[str, Any]] = [{"label": _("remises"), "count": found["rows_out"], "tone": "ok"}]
     rows += [{"label": REASONS_OF_LOSS[name], "count": count, "tone": "no"} for name, count in dropped.items() if count]
     for row in rows:
@@ -266,14 +267,18 @@ def bars(found, *, whole: bool, to=None) -> list[dict]:
     return rows
 
 
+def _lost_as_told(dropped: dict) -> dict:
+    told = manifest.lost_to_tell(dropped)
+    return {"small_class" if name == "small_classes" else name: count for name, count in told.items()}
+
+
 def _tables(release: Release, whole: bool) -> list[dict]:
     """Each table of a release of several: rows read, released, and why the others stayed, as this reader may know."""
     found = []
     for one in release.progress.get("tables", []):
         dropped = one["dropped"]
         if not whole:
-            told = manifest.lost_to_tell(dropped)
-            dropped = {"protected_persons": told["protected_persons"], "small_class": told["small_classes"]}
+            dropped = _lost_as_told(dropped)
         lost = [(REASONS_OF_LOSS[name], count) for name, count in dropped.items() if count]
         found.append({**one, "lost": lost})
     return found
