@@ -74,6 +74,8 @@ MOMENTS = frozenset({"date", "timestamp", "datetime", "time"})
 CALENDAR = MOMENTS - {"time"}
 
 AGE_NAME = re.compile(r"(^|_)(age|âge)(_|$)", re.IGNORECASE)
+# A code written in figures is no measure: brought to a bound it would be another code.
+CODE_NAME = re.compile(r"(code|concept_id|source_value)$", re.IGNORECASE)
 COMMUNE_NAME = re.compile(r"commune|insee|codgeo|code_geo", re.IGNORECASE)
 POSTAL_NAME = re.compile(r"postal|postcode|zip|commune|insee|code_postal|dep(artement)?$", re.IGNORECASE)
 AXES = {
@@ -158,7 +160,7 @@ def default_treatment(column, *, approved: bool = False) -> dict:
         return {"kind": "keep"}
     if column.dataset.consent_required and RECORD_LEVEL.issuperset(column.dataset.domains):
         return {"kind": "keep"}  # a curve without its peaks is not that curve; its persons agreed to it (7.2)
-    if column.type.lower() in NUMBERS:
+    if column.type.lower() in NUMBERS and not CODE_NAME.search(column.name):
         return {"kind": "clip", "low_per_mille": 5, "high_per_mille": 995}
     return {"kind": "keep", "codes": system} if (system := codes.system_of(column)) else {"kind": "keep"}
 

@@ -205,7 +205,7 @@ def offer(
     approved=(),
     **facts,
 ):
-    """A published offer on the named columns, its standing notice 30 days old. `treatments`: by column's name."""
+    """A published offer on the named columns, its standing notice 30 days old. `treatments`: by column's path."""
     from consent.models import Offer, OfferColumn
 
     of = of or dataset()
@@ -221,10 +221,10 @@ def offer(
         facts.setdefault(name, value)
     status = facts.pop("status")
     made = Offer.objects.create(dataset=of, created_by=user(organisation=of.zone.operator), **facts)
-    for column in of.columns.filter(name__in=columns):
+    for column in of.columns.filter(path__in=columns):
         OfferColumn.objects.create(
-            offer=made, column=column, justification=f"{column.name} sert à l'essai",
-            treatment=(treatments or {}).get(column.name, {}), approves_sensitive=column.name in approved,
+            offer=made, column=column, justification=f"{column.path} sert à l'essai",
+            treatment=(treatments or {}).get(column.path, {}), approves_sensitive=column.path in approved,
         )  # fmt: skip
     if status == "published":
         give_opinion(made)

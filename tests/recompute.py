@@ -72,7 +72,7 @@ def read_source(path: Path, recipe: dict) -> tuple[bytes, list[dict]]:
     if reading.get("one_line"):
         header = [" ".join(name.split()) for name in header]
     kept = [line for line in lines if line and not (reading.get("skip_blank") and not any(line))]
-    rows = [{n: (None if v in marks else v) for n, v in zip(header, line, strict=True)} for line in kept]
+    rows: list[dict] = [{n: (None if v in marks else v) for n, v in zip(header, line, strict=True)} for line in kept]
     for name in reading.get("century", ()):
         counted: Counter[str] = Counter()
         for row in rows:
@@ -561,7 +561,7 @@ def expected_tables(inputs: Inputs, tables: dict[str, Read]) -> tuple[dict[str, 
     for name, table in tables.items():
         if not table.columns and table is not head:
             continue
-        lines = range(len(table.rows))
+        lines = list(range(len(table.rows)))
         if table.of_persons:
             lines = [n for n in lines if not fates[name][n] and table.who[n] in inside]
         rows = without_reinforced([table.rows[n] for n in lines], table.told.get("blanked", []))
@@ -690,15 +690,15 @@ def recompute_tables(inputs: Inputs) -> Report:
         members, released = read_package(inputs.clear, form)
         report.check("les tables sont celles de la recette", list(released) == list(wanted), ", ".join(released))
         report.check("la licence est jointe", "LICENCE.txt" in members)
-    for name, (names, rows) in wanted.items():
+    for name, (names, due) in wanted.items():
         got_names, got = released.get(name, ([], []))
         report.check(f"{name} : les colonnes sont celles de la recette", got_names == names, ", ".join(got_names[:6]))
-        report.check(f"{name} : autant de lignes que recalculé", len(got) == len(rows), f"{len(got)} pour {len(rows)}")
+        report.check(f"{name} : autant de lignes que recalculé", len(got) == len(due), f"{len(got)} pour {len(due)}")
         if not tables[name].of_persons:
             got = sorted(got, key=lambda line: [plain(v) for v in line])
-            rows = sorted(rows, key=lambda line: [plain(v) for v in line])
+            due = sorted(due, key=lambda line: [plain(v) for v in line])
         different = Counter(
-            column for a, b in zip(got, rows, strict=False) for column, x, y in zip(names, a, b, strict=False)
+            column for a, b in zip(got, due, strict=False) for column, x, y in zip(names, a, b, strict=False)
             if not same(x, y)
         )  # fmt: skip
         for column in names:
@@ -709,8 +709,8 @@ def recompute_tables(inputs: Inputs) -> Report:
     if inputs.manifest:
         for told in inputs.manifest.get("tables", []):
             count = counts[told["name"]]
-            rows = (told["rows"]["in"], told["rows"]["out"])
-            report.check(f"{told['name']} : lignes du manifeste", rows == (count["rows_in"], count["rows_out"]))
+            pair = (told["rows"]["in"], told["rows"]["out"])
+            report.check(f"{told['name']} : lignes du manifeste", pair == (count["rows_in"], count["rows_out"]))
             lost = count["dropped"]
             protected = sum(lost.get(reason, 0) for reason in ("no_subject", "opposed", "no_consent", "minor"))
             report.check(

@@ -18,6 +18,7 @@ import csv
 import errno
 import hashlib
 import json
+import math
 import os
 import resource
 import shutil
@@ -130,6 +131,12 @@ def check_header(path: str, table: dict) -> None:
             header = [name.strip() for name in next(csv.reader(lines), [])]
     if header != table["source_columns"]:
         raise Unbuildable("header", missing=[name for name in table["source_columns"] if name not in header])
+
+
+def as_told(value):
+    """A figure as a signed text may hold it: a number that JSON does not keep exactly is told in words (RFC 8785)."""
+    exact = abs(value) < 2**53 if isinstance(value, int) else math.isfinite(value)
+    return value if exact else str(value)
 
 
 class Build:
@@ -279,7 +286,11 @@ class Build:
         bounds = {}
         if plan.clipped:
             row = self.engine.execute("SELECT * FROM bounds").fetchone()
-            bounds = {name: list(pair) for name, pair in zip(plan.clipped, row, strict=True) if pair is not None}
+            bounds = {
+                name: [as_told(v) for v in pair]
+                for name, pair in zip(plan.clipped, row, strict=True)
+                if pair is not None
+            }
         tokens = [row[0] for row in self.engine.execute(plan.tokens()).fetchall()]
         (self.scratch / "tokens").write_bytes(b"".join(bytes.fromhex(token) for token in tokens))
         return {
@@ -559,7 +570,11 @@ class TablesBuild(Build):
         bounds = {}
         if one.clipped:
             row = self.engine.execute(f"SELECT * FROM {one.at('bounds')}").fetchone()
-            bounds = {name: list(pair) for name, pair in zip(one.clipped, row, strict=True) if pair is not None}
+            bounds = {
+                name: [as_told(v) for v in pair]
+                for name, pair in zip(one.clipped, row, strict=True)
+                if pair is not None
+            }
         return {
             "name": one.table["name"], "rows_in": rows_in, "rows_out": rows_out, "base": base, "dropped": dropped,
             "k_min": smallest,

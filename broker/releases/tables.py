@@ -309,11 +309,11 @@ class TablePlan(Plan):
         return self._make("treated", text, step="treated", percent=60)
 
     def _groups(self) -> list[str]:
-        """What makes the classes of this table, over `_met`: the subject's quasi-identifiers, and the row's own."""
+        """What makes the classes of this table: the subject's quasi-identifiers, and the row's own."""
         own = [name_of(name) for name in self.quasi]
         return [*self.whole.shared(self), *own] if own else []
 
-    def _met(self, relation: str) -> str:
+    def _with_subjects(self, relation: str) -> str:
         """The rows of `relation` whose subject is in the cohort, with the subject's quasi-identifiers."""
         if not self.whole.shared(self):
             return relation
@@ -329,7 +329,9 @@ class TablePlan(Plan):
         if not (groups := self._groups()):
             return None
         names = ", ".join(groups)
-        text = f"SELECT {names} FROM {self._met(self.at('treated'))} met GROUP BY {names} HAVING {self.small()}"
+        text = (
+            f"SELECT {names} FROM {self._with_subjects(self.at('treated'))} met GROUP BY {names} HAVING {self.small()}"
+        )
         return self._make("class", text, step="class", percent=66)
 
     def kept(self) -> Statement:
@@ -443,9 +445,8 @@ class TablePlan(Plan):
         if not (groups := self._groups()):
             return "SELECT NULL"
         names = ", ".join(groups)
-        classes = (
-            f"SELECT count(DISTINCT terrain_sid) AS subjects FROM {self._met(self.at('kept'))} met GROUP BY {names}"
-        )
+        met = self._with_subjects(self.at("kept"))
+        classes = f"SELECT count(DISTINCT terrain_sid) AS subjects FROM {met} met GROUP BY {names}"
         return f"SELECT min(subjects) FROM ({classes}) classes"
 
     def losses(self, name: str) -> str:

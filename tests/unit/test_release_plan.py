@@ -30,6 +30,8 @@ def column(role="measure", name="mesure", kind="text", *, personal=True, domains
         (column("sensitive", "race"), False, "drop"),
         (column("sensitive", "race"), True, "category"),
         (column("measure", kind="integer"), False, "clip"),
+        (column("measure", "REASONCODE", kind="integer"), False, "keep"),
+        (column("measure", "drug_concept_id", kind="integer"), False, "keep"),
         (column("measure"), False, "keep"),
         (column("measure", kind="number", domains=("energy_metering",), consented=True), False, "keep"),
         (column("measure", kind="number", domains=("energy_metering",)), False, "clip"),

@@ -22,7 +22,9 @@ SLOW = settings(
 
 PERSONS = [f"patient-{n}" for n in range(1, 10)]
 DAYS = st.dates(date(1985, 1, 1), date(2025, 12, 31)).map(date.isoformat)
-BIRTHS = st.one_of(st.just(""), st.dates(date(1930, 1, 1), date(2015, 12, 31)).map(date.isoformat))
+BIRTHS = st.sampled_from(
+    ["", "2010-03-04", "2001-12-31", "1999-02-28", "1980-02-29", "1971-07-01", "1950-10-10", "1930-01-01"]
+)
 
 
 @st.composite
@@ -51,7 +53,7 @@ def token(subject: str) -> str:
     return hmac.digest(TOKEN_KEY.encode(), subject.encode(), "sha256").hex()
 
 
-def built(record: dict, recipe: dict, folder: Path, *, key: str = KEY, **job) -> dict | None:
+def built(record: dict, recipe: dict, folder: Path, *, key: str = KEY, **job: list[str]) -> dict | None:
     """The rows of each table, once the second program agrees with all of them; nothing when nobody was left."""
     last = build(folder, recipe, record, pseudonym_key=key, **job)
     if "refused" in last:
@@ -74,7 +76,10 @@ def test_a_stranger_finds_every_row_of_a_random_record(record, objectors, k, ask
     of = {"opposed": [token(one) for one in objectors], "consented": [token(one) for one in PERSONS[:7]]}
 
     with tempfile.TemporaryDirectory() as folder:
-        rows = built(record, care_record(k=k, consent=consent), Path(folder), **of)
+        rows = built(
+            record, care_record(k=k, consent=consent), Path(folder),
+            opposed=of["opposed"], consented=of["consented"],
+        )  # fmt: skip
 
     if rows:
         named = {hmac.digest(KEY.encode(), one.encode(), "sha256").hex()[:32] for one in objectors}
