@@ -44,7 +44,7 @@ fix: install
 	@$(BIN)/python -m ruff check --fix .
 	@$(BIN)/python -m deploy.check --draw
 
-# WHAT=release|gate|audit|web; for WHAT=release, ROWS=1|10|50: the largest table, in millions of rows (10)
+# WHAT=release|gate|audit|web|profile; for WHAT=release, ROWS=1|10|50: the largest table, in millions of rows (10)
 bench: install
 	@$(BIN)/python -m deploy.bench $(WHAT)
 

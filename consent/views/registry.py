@@ -273,7 +273,7 @@ def json_(request):
             "pages": page.paginator.num_pages,
             "entries": [register.as_json(entry, listed) for entry in page],
         },
-        json_dumps_params={"ensure_ascii": False, "indent": 1},
+        json_dumps_params={"ensure_ascii": False},
     )
     answer["Access-Control-Allow-Origin"] = "*"
     patch_cache_control(answer, public=True, max_age=300)

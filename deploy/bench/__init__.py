@@ -1,4 +1,4 @@
-"""Measures that people run by hand: `make bench WHAT=release|gate|audit|web`. Never a timed test.
+"""Measures that people run by hand: `make bench WHAT=release|gate|audit|web|profile`. Never a timed test.
 
 Each is a module of this package with `measure() -> Figures`, run with the settings loaded on a migrated database of
 the bench's own (var/bench, role terrain_app; `owner_url()` for the owner's). Figures bear the names of targets.toml

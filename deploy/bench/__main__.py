@@ -16,7 +16,7 @@ from deploy.postgres import Cluster
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDER = ROOT / "var" / "bench"
-WHATS = ("release", "gate", "audit", "web")
+WHATS = ("release", "gate", "audit", "web", "profile")
 DATABASE = "bench"
 
 

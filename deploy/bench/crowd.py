@@ -441,8 +441,12 @@ class Crowd:
             for ref in sorted(missing)
         )  # fmt: skip
         known |= {key.ref: key for key in _bulk(DataKey, keys)}
-        recipe = {"personal": True, "k": 5, "columns": [], "engine": {"duckdb": "2.0.0"},
-                  "output": {"format": "parquet", "sealed": True}}  # fmt: skip
+        recipe = {
+            "format": 1, "personal": True, "k": 5, "columns": [], "engine": {"duckdb": "2.0.0"},
+            "output": {"format": "parquet", "sealed": True}, "dataset": {"slug": "jeu", "rows": 10}, "reading": {},
+            "source_columns": [], "subject_key": None, "minors": {"rule": "none", "age_column": None}, "rank_by": None,
+            "quasi_identifiers": [], "identifiers": [],
+        }  # fmt: skip
         _bulk(
             Release,
             (
