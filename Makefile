@@ -32,7 +32,7 @@ test: install
 
 # Sources of a gibibyte and more, a few minutes: kept out of every day's tests.
 test-large: install
-	@TERRAIN_LARGE=1 $(BIN)/python -m pytest tests/integration/test_hostile_sources.py -k gibibyte
+	@TERRAIN_LARGE=1 $(BIN)/python -m pytest tests/integration/test_large_sources.py
 
 check: install
 	@$(BIN)/python -m ruff format --check .

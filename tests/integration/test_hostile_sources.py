@@ -6,7 +6,6 @@ Formulas of spreadsheets are the business of what leaves, not of what arrives.
 
 import gzip
 import io
-import os
 import zipfile
 
 import pytest
@@ -32,9 +31,6 @@ from tests.integration.test_sources import (
     sealed,
     steward_of,
 )
-from zones import actions, sealing, tasks
-from zones.models import DatasetVersion
-from zones.reading import Reading
 
 __all__ = ["dataset", "empty", "folders", "published"]  # fixtures
 pytestmark = pytest.mark.django_db
@@ -159,24 +155,3 @@ def test_numbers_that_are_none_and_dates_that_never_were_are_told_with_their_men
     page = signed_in(steward_of(empty.zone)).get(version.get_absolute_url()).content.decode()
     assert "dates hors du calendrier (valeurs : 10) ; les lire comme absentes" in page
     assert "NaN ou infinis (valeurs : 10) ; les lire comme absents" in page
-
-
-@pytest.mark.skipif("TERRAIN_LARGE" not in os.environ, reason="a minute or two: make test-large")
-def test_a_source_of_one_gibibyte_is_read_in_bounded_memory(empty, settings):
-    line = b"1234567,40,Rouen," + b"%d," * 8 % tuple(range(10**8, 10**8 + 8)) + b"x\n"
-    head = b"patient_id,age,city," + b"".join(b"m%d," % n for n in range(8)) + b"z\n"
-    seal = sealing.Seal(empty.zone, sealing.recipient_of(empty.zone))
-    seal.write(head)
-    block = line * (MIB // len(line))
-    for _block in range(1024):
-        seal.write(block)
-    version = actions.add_version(empty, by=steward_of(empty.zone), sealed=seal.finish("big.csv"), reading=Reading())
-    assert version.size > 1000 * MIB
-
-    held = peak_memory(lambda: tasks.profile_version(version.pk))
-
-    found = DatasetVersion.objects.get(pk=version.pk)
-    assert found.status == "profiled", found.problem
-    assert found.rows == len(block) // len(line) * 1024
-    assert held < 256 * MIB, f"{held / MIB:.0f} MiB held for 1 GiB"
-    assert on_disk(settings.SCRATCH) == []
