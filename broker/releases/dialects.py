@@ -26,8 +26,8 @@ DIALECTS: dict[str, dict[str, str]] = {
         "nth": "{x}[{n}]",
         "table": "CREATE TEMP TABLE {name} AS ",
         "view": "CREATE TEMP VIEW {name} AS ",
-        "half": "CAST(('0x' || {h}) AS UBIGINT)",  # sixteen signs of a pseudonym, while its row is carried about
-        "signs": "format('{{:016x}}', {x})",
+        "packed": "CAST({h} AS UUID)",  # the 32 signs of a pseudonym in 16 bytes, while its row is carried about
+        "signs": "replace(CAST({x} AS VARCHAR), '-', '')",
         # `kept` is written in its order once; from then on the place of a row in it is known.
         "kept_by": " ORDER BY {by}",
         "rank": "kept.rowid - kept.terrain_sid + 1",
@@ -49,7 +49,7 @@ DIALECTS: dict[str, dict[str, str]] = {
         "nth": "element_at({x}, {n})",
         "table": "",  # the build writes what a query finds, and names it: `spark.Session.make`
         "view": "",
-        "half": "{h}",
+        "packed": "{h}",
         "signs": "{x}",
         "kept_by": "",
         "rank": "CAST(row_number() OVER (PARTITION BY terrain_sid ORDER BY {by}) AS BIGINT)",

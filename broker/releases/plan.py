@@ -38,7 +38,7 @@ LINE_MAX = 2 * 1024**2  # bytes; the reader of sources refuses a line of half of
 
 
 UNTOLD = frozenset({"keep", "clip", "shift_days", "shift_weeks"})  # kinds that look at the typed value alone
-CARRIED = ("terrain_line", "terrain_sid", "terrain_front", "terrain_back")  # with every row that leaves
+CARRIED = ("terrain_line", "terrain_sid", "terrain_pseudonym")  # with every row that leaves
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +317,7 @@ class Plan:
             else ["CAST(NULL AS INTEGER) AS terrain_low", "CAST(NULL AS INTEGER) AS terrain_high"]
         )
         if subjects == "leaving":
-            columns += [f"leaving.{name}" for name in ("terrain_front", "terrain_back", "terrain_number")]
+            columns += [f"leaving.{name}" for name in ("terrain_pseudonym", "terrain_number")]
         elif rows == "source":  # measured over, never kept
             columns.append(f"{treating.subject_number(self._say)} AS terrain_number")
         agreed = " AND subject.consented AND subject.sampled" if subjects == "subject" else ""
@@ -423,15 +423,14 @@ class Plan:
 
     def _leaving(self) -> str:
         """The subjects with rows that leave, in the order of their pseudonyms: `terrain_sid` is how many rows of other
-        subjects stand before theirs in the file, hence their own number. The pseudonym is in two halves."""
-        halves = (self._say("half", h=f"substr(terrain_h, {start}, 16)") for start in (1, 17))
-        front, back = halves
+        subjects stand before theirs in the file, hence their own number."""
+        pseudonym = self._say("packed", h="substr(terrain_h, 1, 32)")
         number = treating.subject_number(self._say)
         left = f"SELECT terrain_sid, sum(terrain_n) AS n FROM graded{self._spared('graded')} GROUP BY terrain_sid"
         before = "CAST(sum(n) OVER (ORDER BY terrain_sid) - n AS BIGINT)"
         return self._say("table", name="leaving") + (
-            f"SELECT subject.subject, subject.token, placed.place AS terrain_sid, {front} AS terrain_front, "
-            f"{back} AS terrain_back, CAST({number} AS BIGINT) AS terrain_number FROM subject "
+            f"SELECT subject.subject, subject.token, placed.place AS terrain_sid, "
+            f"{pseudonym} AS terrain_pseudonym, CAST({number} AS BIGINT) AS terrain_number FROM subject "
             f"JOIN (SELECT terrain_sid, {before} AS place FROM ({left}) of_each) placed "
             "ON placed.terrain_sid = subject.terrain_sid"
         )
@@ -455,10 +454,10 @@ class Plan:
         if not self.recipe["personal"]:
             return f"SELECT {', '.join(name_of(n) for n in self.released)} FROM kept ORDER BY terrain_line"
         others = "".join(f", {name_of(name)}" for name in self.released[2:])
-        front, back = (self._say("signs", x=name) for name in ("terrain_front", "terrain_back"))
+        pseudonym = self._say("signs", x="terrain_pseudonym")
         rank = self._say("rank", by="terrain_order NULLS LAST, terrain_line")
         order = self._say("read_by", by="pseudonym, event_rank")
-        return f"SELECT {front} || {back} AS pseudonym, {rank} AS event_rank{others} FROM kept{order}"
+        return f"SELECT {pseudonym} AS pseudonym, {rank} AS event_rank{others} FROM kept{order}"
 
     def tokens(self) -> str:
         """The zone tokens of the subjects in the file, sorted, hexadecimal."""
