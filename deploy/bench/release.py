@@ -8,6 +8,7 @@ subjects, identifiers searched, sort, SHA-256, age), over a process in which the
 file into another; threads, memory, zstd, row group and input are the same. Rounds are interleaved, medians compared.
 `full_over_copy_cpu_10m`: the same by processor time of the two processes, which a busy machine disturbs less.
 `full_peak_memory_10m`: the most that the engine's process held in memory, as the kernel counts.
+`plan_preview_1m`: the same process, asked what a release of the million rows would be: figures, no file.
 `growth_50m_over_10m`: only with ROWS=50 (`make bench WHAT=release ROWS=50`); ROWS=1 leaves 10 M out.
 `*_over_full_cpu_1m`: processor time of a loop over csv and hmac, and of presidio-anonymizer's hash, over the build's.
 """
@@ -130,12 +131,13 @@ class Table:
     opposed: list[str]
     recipient: str
 
-    def build(self, recipe: dict) -> Run:
+    def build(self, recipe: dict, **more) -> Run:
         scratch = self.folder / "scratch"
         job = {
             "recipe": recipe, "source": str(self.source), "output": str(self.folder / "out.age"),
             "scratch": str(scratch), "recipients": [self.recipient], "pseudonym_key": KEY, "token_key": TOKEN_KEY,
             "opposed": self.opposed, "consented": [], "memory_mib": MEMORY_MIB, "threads": THREADS,
+            **more,
         }  # fmt: skip
         try:
             return _process([sys.executable, "-m", "broker.releases.engine"], given=json.dumps(job))
@@ -172,6 +174,7 @@ def large(figures: Figures, folder: Path, *, most: int) -> None:
             walls[millions] = _over_copy(figures, table, rounds=1 if millions == 50 else ROUNDS)
             if millions == 1:
                 _by_other_means(figures, table)
+                _previewed(figures, table)
             table.source.unlink()
         if 50 in walls:
             figures.add("growth_50m_over_10m", walls[50] / walls[10], "x")
@@ -229,6 +232,19 @@ def _over_copy(figures: Figures, table: Table, *, rounds: int) -> float:
         f"  {size}: {result['rows_out']} rows out, dropped {result['dropped']}, k {result['k_min']}",
     ]  # fmt: skip
     return full
+
+
+def _previewed(figures: Figures, table: Table) -> None:
+    """The process that shows the release before it is asked for, with the memory and the floor of the worker's."""
+    import duckdb
+
+    from broker.releases import previews
+
+    asked = hospital.recipe(duckdb=duckdb.__version__)
+    more = {"preview": {"floor": previews.FLOOR}, "memory_mib": previews.MEMORY_MIB}
+    runs = [table.build(asked, **more) for _round in range(ROUNDS)]
+    figures.add("plan_preview_1m", statistics.median(run.wall for run in runs), "s")
+    figures.add("plan_preview_cpu_1m", statistics.median(run.cpu for run in runs), "s")
 
 
 def _by_other_means(figures: Figures, table: Table) -> None:
