@@ -16,6 +16,8 @@ import io
 import json
 import math
 import re
+import shutil
+import subprocess
 import sys
 import zipfile
 from collections import Counter, defaultdict
@@ -898,6 +900,25 @@ def pseudonyms_of(inputs: Inputs) -> set[str]:
     return {line[names.index("pseudonym")] for line in table}
 
 
+def check_signature(report: Report, given: dict, path, manifest: dict) -> None:
+    """The manifest as it was handed out, against the key that the zone publishes; what it says is beside it."""
+    if "release_signature" not in given or not shutil.which("openssl"):
+        return
+    files = {name: str(path(given[f"release_{name}"])) for name in ("signing_key", "manifest", "signature")}
+    told = subprocess.run(
+        ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", files["signing_key"], "-rawin", "-in",
+         files["manifest"], "-sigfile", files["signature"]],
+        capture_output=True,
+    )  # fmt: skip
+    report.check("le manifeste porte la signature de la zone", told.returncode == 0)
+    for name, digest in manifest["enclosed"].items():
+        held = path(given[f"release_{name.partition('.')[0].lower()}"]).read_bytes()
+        report.check(f"{name} est celui que le manifeste nomme", hashlib.sha256(held).hexdigest() == digest)
+    package = json.loads(path(given["release_datapackage"]).read_bytes())
+    told_of = [one["hash"] for one in package["resources"]]
+    report.check("le paquet de données décrit le fichier ouvert", told_of == [f"sha256:{manifest['clear_sha256']}"])
+
+
 def main(argv: list[str]) -> int:
     if len(argv) != 2:
         print(__doc__)
@@ -925,6 +946,7 @@ def main(argv: list[str]) -> int:
         report.check("la remise refaite tient compte d'oppositions de plus", bool(lost), f"{len(lost)} de plus")
         report.check("elle n'ajoute personne", inside["_rebuilt"] <= inside[""])
     manifest = releases[""].manifest
+    check_signature(report, given, path, manifest)
     told = summary["release"]
     for name, value in (
         ("rows_in", manifest["rows"]["in"]),
