@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from broker.releases import packages
-from tests import judges
+from tests import judges, tables
 
 PATIENTS = """SELECT 'p' || i AS pseudonym, i AS event_rank, CASE WHEN i % 3 = 0 THEN NULL ELSE i * 7 END AS "heure d'été %",
  CASE WHEN i % 4 <> 0 THEN i * 1.5::DOUBLE END AS mesure, CASE WHEN i % 2 = 0 THEN 'é"t, nan' ELSE 'nan' END AS texte,
@@ -95,6 +95,25 @@ def test_an_archive_is_read_through_its_members(tmp_path):
 
     assert judges.refused_by_frictionless(tmp_path / "remise.zip") == []
     assert len(judges.read_by_croissant(croissant, "s-jours-bruts")) == 59
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_an_archive_that_the_engine_made_is_read_by_the_other_people_s_tools(tmp_path, form):
+    recipe = {**tables.care_record(), "output": {"format": form, "sealed": False}}
+    said = {"patients": {"birth": "par tranches"}}
+    last = tables.build(
+        tmp_path / "build", recipe, tables.RECORD, about=ABOUT, words=said, licence=LICENCE.decode()
+    )  # fmt: skip
+
+    inside = tmp_path / "inside"
+    with zipfile.ZipFile(tmp_path / "build" / "out") as archive:
+        archive.extractall(inside)
+
+    assert judges.refused_by_frictionless(inside / "datapackage.json") == []
+    assert (inside / "LICENCE.txt").read_bytes() == LICENCE
+    for one in last["result"]["files"]:
+        read = judges.read_by_croissant(inside / "croissant.json", packages.names_of([one])[one["table"]])
+        assert len(read) == one["rows"]
 
 
 def test_a_description_of_other_bytes_is_refused_by_the_tools(tmp_path):
