@@ -1,19 +1,20 @@
 """FHIR resources, one a line, laid flat: a dotted path a column. Pure. Source: HL7 FHIR R4, JSON format and datatypes.
 
-    Patient.birthDate                       birthDate
-    Patient.address[0].postalCode           address.postalCode
-    extension "…/us-core-race", ombCategory us-core-race.ombCategory.code
+    Patient.birthDate                               birthDate
+    Patient.address[0].postalCode                   address.postalCode
+    extension "…/us-core-race", ombCategory         us-core-race.ombCategory.code
+    subject.reference "Patient/12"                  subject.reference, the key "12" of table Patient
+    "Practitioner?identifier=npi|99", or identifier {system, value}:  the value "99" of Practitioner.identifier
 
-Of a list the first value is kept, and the lines that hold more are counted. What names a person (names, identifiers,
-telephones, street lines, narrative, geolocation, photographs) stands whole in one column a branch, to be dropped
-together. The display of a reference names somebody: it is never kept. What cannot be laid flat is refused with its
-line.
+Only the fields of `ALLOWED` enter a table, by type of resource: what is not on the list is dropped and counted, and a
+type without a list is refused. At any depth narratives, display strings, free texts, names, telephones, street lines
+and contained resources are dropped. Of a list the first value is kept, and the lines that hold more are counted. What
+cannot be laid flat is refused with its line.
 """
 
 import re
 from calendar import monthrange
 from collections import Counter
-from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
@@ -23,11 +24,57 @@ from broker.errors import BadInput
 
 DEEPEST = 12  # levels; the deepest published resource holds eight
 OMITTED = frozenset({"meta", "implicitRules"})  # of the record, not of the person
-# Branches of a person's identity, at any depth when they hold a structure.
-IDENTITY = frozenset({"identifier", "name", "telecom", "contact", "photo", "line", "position", "qualification"})
-IDENTITY_EXTENSION = re.compile(r"maiden|geolocation|ssn|passport|photo|nationalid", re.IGNORECASE)
-# Keys inside an identity branch that tell its kind, not whose it is.
-KIND_OF = frozenset({"system", "use", "type", "period", "rank", "url", "status", "code"})
+# The fields of each type that may enter a table, beside `id`; an extension is called by the end of its address.
+ALLOWED: dict[str, frozenset[str]] = {
+    resource: frozenset(fields.split())
+    for resource, fields in {
+        "Patient": "active gender birthDate deceasedBoolean deceasedDateTime address maritalStatus "
+        "multipleBirthBoolean multipleBirthInteger communication generalPractitioner managingOrganization "
+        "us-core-race us-core-ethnicity us-core-birthsex disability-adjusted-life-years quality-adjusted-life-years",
+        "AllergyIntolerance": "clinicalStatus verificationStatus type category criticality code patient encounter "
+        "onsetDateTime onsetAge recordedDate recorder asserter lastOccurrence reaction",
+        "CarePlan": "status intent category subject encounter period created careTeam addresses activity",
+        "Claim": "status type use patient billablePeriod created insurer provider priority total",
+        "Condition": "clinicalStatus verificationStatus category severity code bodySite subject encounter "
+        "onsetDateTime onsetAge onsetPeriod abatementDateTime abatementAge abatementPeriod recordedDate recorder "
+        "asserter stage",
+        "Device": "status type manufactureDate expirationDate patient owner location",
+        "DiagnosticReport": "status category code subject encounter effectiveDateTime effectivePeriod issued performer "
+        "result conclusionCode",
+        "Encounter": "status class type serviceType priority subject period length participant reasonCode "
+        "reasonReference diagnosis hospitalization location serviceProvider partOf",
+        "ExplanationOfBenefit": "status type use patient billablePeriod created insurer provider outcome total payment",
+        "Immunization": "status statusReason vaccineCode patient encounter occurrenceDateTime recorded primarySource "
+        "location site route doseQuantity performer",
+        "Location": "status mode type physicalType identifier address managingOrganization partOf",
+        "Medication": "code status form amount",
+        "MedicationAdministration": "status category medicationCodeableConcept medicationReference subject context "
+        "effectiveDateTime effectivePeriod performer reasonCode reasonReference dosage",
+        "MedicationRequest": "status intent category priority medicationCodeableConcept medicationReference subject "
+        "encounter authoredOn requester performer reasonCode reasonReference dosageInstruction dispenseRequest",
+        "Observation": "status category code subject encounter effectiveDateTime effectivePeriod issued performer "
+        "valueQuantity valueCodeableConcept valueBoolean valueInteger valueDateTime interpretation bodySite method "
+        "referenceRange component dataAbsentReason",
+        "Organization": "active type identifier address partOf utilization-encounters-extension "
+        "utilization-procedures-extension utilization-labs-extension utilization-prescriptions-extension "
+        "bed-count-extension",
+        "Practitioner": "active identifier gender qualification utilization-encounters-extension",
+        "PractitionerRole": "active identifier period practitioner organization code specialty location",
+        "Procedure": "status statusReason category code subject encounter performedDateTime performedPeriod recorder "
+        "asserter performer location reasonCode reasonReference bodySite outcome",
+    }.items()
+}
+KEYED = frozenset({"Location", "Organization", "Practitioner", "PractitionerRole"})  # found by their identifier
+# What names a person or tells freely, dropped at any depth below an allowed field.
+DROPPED = frozenset(
+    ("text", "display", "div", "name", "telecom", "contact", "photo", "line", "position", "geolocation", "identifier",
+     "note", "comment", "description", "patientInstruction", "valueString", "valueAttachment", "contained", "issuer")
+)  # fmt: skip
+LOGICAL = frozenset({"identifier", "display", "type", "id"})  # of a reference without an address
+TARGETS = {  # the type meant by a field whose references say only an identifier (R4, each field's definition)
+    "managingOrganization": "Organization", "organization": "Organization", "serviceProvider": "Organization",
+    "practitioner": "Practitioner", "location": "Location",
+}  # fmt: skip
 AGE = "age"
 
 
@@ -41,6 +88,8 @@ class Flattening:
         self.lists: Counter[str] = Counter()  # path -> lines with more than one value
         self.displays = 0  # names dropped from references
         self.omitted: set[str] = set()
+        self.dropped: Counter[str] = Counter()  # field -> lines where it was not let in
+        self.targets: dict[str, Counter[tuple[str, str]]] = {}  # path -> (type, id or identifier) -> references
 
     def flat(self, found: Any, line: int) -> dict[str, str]:
         """The cells of one resource. Raises BadInput with its line."""
@@ -62,14 +111,22 @@ class Flattening:
                 _("Ligne %(line)s : une ressource %(found)s parmi des ressources %(wanted)s. Envoyez un fichier par "
                   "type de ressource.") % {"line": line, "found": kind, "wanted": self.resource}
             )  # fmt: skip
+        if kind not in ALLOWED:
+            raise BadInput(
+                _("Ligne %(line)s : les ressources %(kind)s n'ont pas de liste de champs qui peuvent entrer dans une "
+                  "table. Retirez ce fichier.") % {"line": line, "kind": kind}
+            )  # fmt: skip
         self.cells: dict[str, str] = {}
         self.several: set[str] = set()
+        self.left: set[str] = set()
+        self.allowed = ALLOWED[kind] | {"id"}
         self._object({k: v for k, v in found.items() if k != "resourceType"}, "", 0)
         if self.age_on and kind == "Patient" and AGE not in self.cells:
             self.cells[AGE] = age_in_years(
                 self.cells.get("birthDate", ""), self.cells.get("deceasedDateTime", "") or self.age_on
             )
         self.lists.update(self.several)
+        self.dropped.update(self.left)
         for path in self.cells:
             self.columns.setdefault(path)
         return self.cells
@@ -81,7 +138,14 @@ class Flattening:
             told["displays"] = self.displays
         if self.omitted:
             told["omitted"] = sorted(self.omitted)
+        if self.dropped:
+            told["dropped"] = dict(sorted(self.dropped.items()))
+        if self.targets:
+            told["keys"] = {path: list(counts.most_common(1)[0][0]) for path, counts in sorted(self.targets.items())}
         return told
+
+    def _drop(self, path: str) -> None:
+        self.left.add(path)
 
     def _put(self, path: str, value: Any) -> None:
         if path in self.cells:
@@ -105,22 +169,32 @@ class Flattening:
             path = f"{prefix}.{key}" if prefix else key
             if (not prefix and key in OMITTED) or key == "system":
                 self.omitted.add(path if not prefix else key)
-            elif key == "contained":
-                raise self._refuse(
-                    path, _("une ressource en contient une autre. Exportez-les à part, sans « contained ».")
-                )
             elif key == "modifierExtension":
                 raise self._refuse(path, _("une extension change le sens de la ressource. Retirez ces ressources."))
             elif key == "extension":
                 self._extensions(value, prefix, depth)
+            elif not self._may_enter(key.removeprefix("_"), prefix):
+                self._drop(path.replace("._", ".").removeprefix("_"))
             elif key.startswith("_"):  # what is said of a plain value, beside it
                 beside = _first(value) if isinstance(value, list) else value
                 if isinstance(beside, dict):
                     self._object(beside, f"{prefix}.{key[1:]}" if prefix else key[1:], depth + 1)
-            elif (key in IDENTITY and (isinstance(value, (dict, list)) or not prefix)) or _is_narrative(value):
-                self._put(path, "présente" if key == "photo" else " | ".join(_leaves(value)))
+            elif key == "identifier":
+                self._identifier(value)
             else:
                 self._value(value, path, depth)
+
+    def _may_enter(self, key: str, prefix: str) -> bool:
+        return key not in DROPPED if prefix else key in self.allowed
+
+    def _identifier(self, value: Any) -> None:
+        """The first identifier of a resource that others find by it: its value alone."""
+        values = value if isinstance(value, list) else [value]
+        if len(values) > 1:
+            self.several.add("identifier")
+        first = _first(values)
+        if isinstance(first, dict) and first.get("value") is not None and self.resource in KEYED:
+            self._put("identifier", first["value"])
 
     def _value(self, value: Any, path: str, depth: int) -> None:
         if isinstance(value, list):
@@ -135,14 +209,36 @@ class Flattening:
             return
         if not isinstance(value, dict):
             self._put(path, value)
-        elif "reference" in value or (
-            "display" in value and not value.keys() - {"display", "type", "identifier", "id"}
-        ):
+        elif "reference" in value or ("identifier" in value and not value.keys() - LOGICAL):
             self.displays += "display" in value
-            if value.get("reference"):
-                self._put(f"{path}.reference", value["reference"])
+            self._reference(value, f"{path}.reference")
+        elif "display" in value and not value.keys() - LOGICAL:  # a reference that only names somebody
+            self.displays += 1
         else:
             self._object(value, path, depth + 1)
+
+    def _reference(self, value: dict, path: str) -> None:
+        """The key of the resource that is meant: its id, or its identifier where it is found by it."""
+        told, identifier = value.get("reference"), value.get("identifier")
+        target, by, key = str(value.get("type") or TARGETS.get(path.split(".")[-2], "")), "identifier", ""
+        if isinstance(told, str) and "?" in told:
+            target, _sign, asked = told.partition("?")
+            key = asked.partition("identifier=")[2].split("&")[0].rpartition("|")[2]
+        elif isinstance(told, str) and told:
+            if told.startswith("#"):
+                self._drop(path)  # a resource contained in this one
+                return
+            parts = told.removeprefix("urn:uuid:").split("/")
+            key, by = parts[parts.index("_history") - 1 if "_history" in parts else -1], "id"
+            target = parts[parts.index(key) - 1] if len(parts) > 1 else target
+        elif isinstance(identifier, dict):
+            key = str(identifier.get("value") or "")
+        if not key:
+            self._drop(path)
+            return
+        if path not in self.cells:
+            self.targets.setdefault(path, Counter())[target, by] += 1
+        self._put(path, key)
 
     def _extensions(self, found: Any, prefix: str, depth: int) -> None:
         if not isinstance(found, list):
@@ -166,8 +262,8 @@ class Flattening:
                 self.several.add(path)
                 continue
             met.add(path)
-            if IDENTITY_EXTENSION.search(name):
-                self._put(path, " | ".join(_leaves({k: v for k, v in one.items() if k != "url"})))
+            if not self._may_enter(name, prefix):
+                self._drop(path)
                 continue
             if "extension" in one:
                 self._extensions(one["extension"], path, depth + 1)
@@ -180,27 +276,10 @@ def _first(values: list) -> Any:
     return next((value for value in values if value is not None), None)
 
 
-def _is_narrative(value: Any) -> bool:
-    return isinstance(value, dict) and "div" in value
-
-
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
-
-
-def _leaves(value: Any) -> Iterable[str]:
-    """Every plain value below, but those that only tell a kind."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if key not in KIND_OF:
-                yield from _leaves(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _leaves(inner)
-    elif value is not None:
-        yield _text(value)
 
 
 def age_in_years(born: str, on: str) -> str:

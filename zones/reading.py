@@ -917,6 +917,11 @@ def mends_in_words(reading: Reading) -> list[str]:
             )
         if laid.get("displays"):
             told.append(_("%(n)s noms affichés par des renvois, non repris") % {"n": _n(laid["displays"])})
+        if laid.get("dropped"):
+            told.append(
+                _("hors de la liste des champs permis, non repris : %(names)s")
+                % {"names": ", ".join(f"{path} ({_n(n)})" for path, n in sorted(laid["dropped"].items()))}
+            )
         if laid.get("omitted"):
             told.append(_("non repris : %(names)s") % {"names": ", ".join(laid["omitted"])})
     return told

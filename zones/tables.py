@@ -145,8 +145,9 @@ def pairs(columns: Sequence[Seen], declared: Iterable[Pair] = ()) -> list[Pair]:
     """What is worth measuring: by name, by the length of what both hold, and what a person declared."""
     known = keys(columns)
     found = dict.fromkeys(declared)
+    told = {pair.child for pair in found}
     for column in columns:
-        if column.held == 0 or column.type not in ("integer", "text"):
+        if column.held == 0 or column.type not in ("integer", "text") or (column.table, column.name) in told:
             continue
         if known.get(column.table) == column and _is_own(column):
             continue
@@ -210,7 +211,7 @@ def suggested(
             )
         elif known.get(column.table) == column and column.table == persons:
             told[place] = ("subject_key", _("« %(table)s » a une ligne par personne") % {"table": column.table})
-        elif known.get(column.table) == column and place in held:
+        elif place in held:
             told[place] = ("record_key", _("d'autres tables renvoient à cette colonne"))
         elif personal and is_birth(column):
             told[place] = ("birth", _("le nom désigne une naissance"))

@@ -6,6 +6,7 @@ import logging
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
@@ -146,7 +147,7 @@ def _profiled(version: DatasetVersion, files: list[VersionFile], at: list[Versio
             }
             found[file.table.name] = run_apart(order, tell=tell)
         at.clear()
-        links = _links(version, found, relations, str(path.parent)) if len(files) > 1 else {}
+        links = _links(version, files, found, relations, str(path.parent)) if len(files) > 1 else {}
     personal = version.dataset.is_personal
     keys = tables.suggested(_columns_of(found), links, personal=personal) if len(files) > 1 else {}
     seen = []
@@ -194,16 +195,25 @@ def _columns_of(found: dict[str, dict[str, Any]]) -> list[tables.Seen]:
 
 
 def _links(
-    version: DatasetVersion, found: dict[str, dict[str, Any]], relations: dict[str, str], scratch: str
+    version: DatasetVersion,
+    files: list[VersionFile],
+    found: dict[str, dict[str, Any]],
+    relations: dict[str, str],
+    scratch: str,
 ) -> dict[tuple[str, str], tables.Link]:
     """The keys between the tables, by (table, column): measured on the values, never by the names alone."""
     columns = _columns_of(found)
     there = {(column.table, column.name) for column in columns}
-    declared = [
-        tables.Pair((column.table.name, column.name), (column.references.table.name, column.references.name))
-        for column in version.dataset.columns.exclude(references=None).select_related("table", "references__table")
-    ]
-    pairs = tables.pairs(columns, [pair for pair in declared if {pair.child, pair.key} <= there])
+    confirmed = version.dataset.columns.exclude(references=None).select_related("table", "references__table")
+    told = {pair.child: pair for pair in _stated(files) if pair.key in there}
+    told |= {
+        (column.table.name, column.name): tables.Pair(
+            (column.table.name, column.name), (column.references.table.name, column.references.name)
+        )
+        for column in confirmed
+    }
+    declared = [pair for pair in told.values() if {pair.child, pair.key} <= there]
+    pairs = tables.pairs(columns, declared)
     if not pairs:
         return {}
     actions.note_progress(version, step="links", percent=92)
@@ -215,7 +225,18 @@ def _links(
     }
     counts = run_apart(order, module="zones.linking")["links"]
     measured = [tables.Link(pair, **count) for pair, count in zip(pairs, counts, strict=True)]
-    return tables.links(columns, measured) | {link.pair.child: link for link in measured if link.pair in declared}
+    sure = {link.pair.child: link for link in measured if link.pair in declared}
+    return tables.links(columns, measured) | sure
+
+
+def _stated(files: list[VersionFile]) -> Iterator[tables.Pair]:
+    """The keys that FHIR references state themselves, where the table of the type that they mean is there."""
+    laid = {file.table.name: file.reading.get("mended", {}).get("fhir", {}) for file in files}
+    table_of = {counts["resource"]: name for name, counts in laid.items() if counts}
+    for name, counts in laid.items():
+        for path, (resource, by) in counts.get("keys", {}).items():
+            if table_of.get(resource, name) != name:
+                yield tables.Pair((name, path), (table_of[resource], by))
 
 
 def run_apart(order: dict[str, Any], tell=lambda step: None, *, module: str = "zones.profile") -> dict[str, Any]:
@@ -267,6 +288,8 @@ def _column(
     place = (file.table.name, seen["name"])
     if place in keys:
         suggested = suggestion.Suggestion(*keys[place])
+    elif keys and resource and seen["name"].endswith(".reference") and suggested.role != "subject_key":
+        suggested = suggestion.Suggestion("record_key", _("FHIR : un renvoi à une ressource qui n'est pas dans le jeu"))
     profile = {key: value for key, value in seen.items() if key not in ("name", "type", "years_00", "shapes", "void")}
     if (personal or "detected" in seen) and suggested.role in HIDDEN:
         for shown in ("top", "shape", "histogram", "from", "to"):  # values of identifiers are nobody's to see

@@ -1,6 +1,7 @@
 """Datasets of several tables: files gathered in a draft, examined together, keys measured and confirmed."""
 
 import json
+import re
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -57,8 +58,7 @@ def sealed(dataset, name: str, content: bytes) -> sealing.Sealed:
 
 def registered(dataset, steward, files: dict[str, bytes], reading=None):
     """A version of these files, gathered, received and examined as the pages and the worker do."""
-    reading = reading or Reading()
-    gathered = [(sealed(dataset, name, content), reading) for name, content in files.items()]
+    gathered = [(sealed(dataset, name, content), reading or Reading()) for name, content in files.items()]
     version = actions.gather_files(dataset, by=steward, files=gathered)
     version = actions.receive_version(version, by=steward)
     tasks.profile_version(version.pk)
@@ -288,6 +288,50 @@ def test_synthea_is_one_dataset_of_fifteen_tables_with_its_keys(dataset, steward
     columns = {c.path: c for c in dataset.columns.all()}
     assert columns["observations.ENCOUNTER"].profile["missing"] == 75
     assert columns["patients.Id"].suggested_role == "subject_key"
+    accept(dataset, steward)
+    actions.publish_dataset(dataset, by=steward)
+
+
+def test_fhir_bulk_is_one_dataset_of_resource_types_with_its_references(dataset, steward, real_data):
+    files = files_of(real_data / "hospital" / "fhir-bulk-10", "*.ndjson*")
+    version = registered(dataset, steward, files, Reading(format="fhir"))
+
+    assert version.status == "profiled", version.problem
+    assert version.files.count() == 12
+    keys = keys_of(dataset)
+    persons = {path for path, key in keys.items() if key == "Patient.id"}
+    assert persons == {
+        "AllergyIntolerance.patient.reference", "Condition.subject.reference", "Device.patient.reference",
+        "Encounter.subject.reference", "Immunization.patient.reference", "MedicationRequest.subject.reference",
+        "Procedure.subject.reference",
+    }  # fmt: skip
+    assert {path: key for path, key in keys.items() if path not in persons} == {
+        "Condition.encounter.reference": "Encounter.id",
+        "Encounter.location.location.reference": "Location.identifier",
+        "Encounter.participant.individual.reference": "Practitioner.identifier",
+        "Encounter.serviceProvider.reference": "Organization.identifier",
+        "Immunization.encounter.reference": "Encounter.id",
+        "Immunization.location.reference": "Location.identifier",
+        "Location.managingOrganization.reference": "Organization.identifier",
+        "MedicationRequest.encounter.reference": "Encounter.id",
+        "MedicationRequest.reasonReference.reference": "Condition.id",
+        "MedicationRequest.requester.reference": "Practitioner.identifier",
+        "PractitionerRole.location.reference": "Location.identifier",
+        "PractitionerRole.organization.reference": "Organization.identifier",
+        "PractitionerRole.practitioner.reference": "Practitioner.identifier",
+        "Procedure.encounter.reference": "Encounter.id",
+        "Procedure.location.reference": "Location.identifier",
+        "Procedure.reasonReference.reference": "Condition.id",
+    }
+    columns = {column.path: column for column in dataset.columns.all()}
+    assert {columns[path].suggested_role for path in persons} == {"subject_key"}
+    assert {columns[path].suggested_role for path in keys if path not in persons} == {"record_key"}
+    shares = {
+        path: (c.profile["link"]["held"], c.profile["link"]["found"]) for path, c in columns.items() if path in keys
+    }
+    assert all(held == found for held, found in shares.values()), shares
+    names = r"(name|telecom|display|text|line|position|div)$"
+    assert not [path for path in columns if re.search(names, path.rpartition(".")[2])]
     accept(dataset, steward)
     actions.publish_dataset(dataset, by=steward)
 
