@@ -177,7 +177,7 @@ def _parties(operator, holder, experimenter) -> list[dict[str, str]]:
 
 def _annex_1(offer) -> dict[str, Any]:
     dataset = offer.dataset
-    lines = offer.columns.select_related("column__dataset").order_by("column__position")
+    lines = offer.columns.select_related("column__dataset").order_by("column__table__position", "column__position")
     period = f" Période couverte : {dataset.period}." if dataset.period else ""
     return {
         "intro": f"Jeu « {dataset.title} », détenu par {dataset.holder.name}.{period} "

@@ -370,13 +370,13 @@ class OfferForm(forms.Form):
 
 
 class GroupForm(forms.Form):
-    """All the columns of one role at once: supplied with their default treatment, for one reason that they share."""
+    """The columns of one role in one table: supplied with their default treatment, for one reason that they share."""
 
     every = forms.BooleanField(label=_("remettre toutes les colonnes de ce groupe"), required=False)
     why = forms.CharField(label=_("une raison commune"), max_length=300, required=False)
 
-    def __init__(self, *args, role, **facts):
-        super().__init__(*args, prefix=f"g-{role}", **facts)
+    def __init__(self, *args, name, **facts):
+        super().__init__(*args, prefix=f"g-{name}", **facts)
 
     def shared(self) -> dict | None:
         """What the group says for its columns; None before it is sent."""

@@ -7,6 +7,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import Http404
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
@@ -35,7 +36,7 @@ def create(request, slug):
     dataset = get_object_or_404(Dataset.objects.select_related("zone__operator"), slug=slug)
     if not permissions.can(permissions.require_offer_writer, request.user, dataset.zone):
         raise Http404
-    columns = list(dataset.columns.all())
+    columns = list(dataset.columns.select_related("table"))
     for column in columns:
         column.dataset = dataset
     data = request.POST or None
@@ -56,24 +57,32 @@ def create(request, slug):
     return render(request, "consent/offer_create.html", context, status=422 if form.is_bound else 200)
 
 
-ROLE_ORDER = ("subject_key", "quasi_identifier", "measure", "timestamp", "geo", "staff", "sensitive", "free_text")
+ROLE_ORDER = (
+    "subject_key", "record_key", "quasi_identifier", "birth", "measure", "timestamp", "geo", "staff", "sensitive",
+    "free_text",
+)  # fmt: skip
 
 
 def _groups(data, columns) -> list[dict]:
-    """The columns that may leave, by role. A group may be ticked as a whole and share one reason (but for those of
-    reinforced sensitivity, approved one by one); identifiers never leave and have no line."""
+    """The columns that may leave, by table where there are several, then by role. A group may be ticked as a whole and
+    share one reason (but for those of reinforced sensitivity, approved one by one); identifiers never leave and have
+    no line."""
+    tables = list(dict.fromkeys(column.table for column in columns))
     groups = []
-    for role in ROLE_ORDER:
-        mine = [column for column in columns if column.role == role]
-        if not mine:
-            continue
-        alone = role == ColumnRole.SENSITIVE
-        group = GroupForm(data, role=role) if not alone else None
-        shared = group.shared() if group else None
-        groups.append(
-            {"role": role, "label": ColumnRole(role).label, "form": group,
-             "lines": [ColumnForm(data, column=column, shared=shared, columns=columns) for column in mine]}
-        )  # fmt: skip
+    for table in tables:
+        for role in ROLE_ORDER:
+            mine = [column for column in columns if column.role == role and column.table == table]
+            if not mine:
+                continue
+            alone = role == ColumnRole.SENSITIVE
+            name = role if len(tables) == 1 else f"{role}-{table.pk}"
+            label = capfirst(ColumnRole(role).label)
+            group = GroupForm(data, name=name) if not alone else None
+            shared = group.shared() if group else None
+            groups.append(
+                {"name": name, "label": label if len(tables) == 1 else f"{table.name} · {label}", "form": group,
+                 "lines": [ColumnForm(data, column=column, shared=shared, columns=columns) for column in mine]}
+            )  # fmt: skip
     return groups
 
 

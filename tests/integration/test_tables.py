@@ -453,3 +453,15 @@ def test_the_queries_of_a_page_do_not_grow_with_the_tables(dataset, steward):
         client.get(page)
 
     assert len(more) == len(few)
+
+
+def test_the_offer_form_goes_table_by_table_and_calls_columns_after_their_tables(dataset, steward):
+    registered(dataset, steward, THREE)
+    accept(dataset, steward, **{"stays.COST": "measure", "events.CODE": "measure"})
+    actions.publish_dataset(dataset, by=steward)
+
+    page = signed_in(steward).get(reverse("offer-create", args=[dataset.slug])).content.decode()
+
+    shown = ("patients · Clé du sujet", "stays · Clé du sujet", "stays · Clé de lien", "events · Mesure")
+    assert [page.index(f"<h3>{one} ") for one in shown] == sorted(page.index(f"<h3>{one} ") for one in shown)
+    assert "<code>events.STAY</code>" in page and "<code>stays.COST</code>" in page
