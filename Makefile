@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WHAT ?= web
 
-.PHONY: install demo test check fix bench draw screenshots
+.PHONY: install demo test test-spark check fix bench draw screenshots
 
 # What runs, then what tests: `make demo` does not wait for the tools.
 .venv/.run: requirements/run.txt
@@ -33,6 +33,19 @@ test: install
 # Sources of a gibibyte and more, a few minutes: kept out of every day's tests.
 test-large: install
 	@TERRAIN_LARGE=1 $(BIN)/python -m pytest tests/integration/test_large_sources.py
+
+# The tests of the second engine on a Spark standalone master with two workers. Needs Java 17 or newer; Spark itself
+# (430 MB to fetch) goes to an environment of its own.
+SPARK := var/spark
+$(SPARK)/.installed:
+	@java -version >/dev/null 2>&1 || { echo "Java manque : installez openjdk-17-jre-headless (ou plus récent), puis relancez." >&2; exit 1; }
+	@$(PYTHON) -m venv $(SPARK)
+	@$(SPARK)/bin/python -m pip install --quiet --disable-pip-version-check "pyspark==4.2.0"
+	@touch $@
+
+test-spark: install $(SPARK)/.installed
+	@java -version >/dev/null 2>&1 || { echo "Java manque : installez openjdk-17-jre-headless (ou plus récent), puis relancez." >&2; exit 1; }
+	@$(BIN)/python -m tests.standalone $(SPARK) $(BIN)/python -m pytest -q tests/integration/test_two_engines.py
 
 check: install
 	@$(BIN)/python -m ruff format --check .

@@ -44,6 +44,7 @@ def sail(*, memory_mib: int = MEMORY_MIB, log: Path | None = None) -> Iterator[S
             [sys.executable, "-m", "tests.servers", str(memory_mib)], env=environment,
             cwd=Path(__file__).resolve().parent.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said,
         )  # fmt: skip
+        assert process.stdin and process.stdout
         try:
             port = process.stdout.readline().decode().strip()
             assert port.isdigit(), "the server did not start"

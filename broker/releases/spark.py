@@ -127,9 +127,9 @@ class Session:
     def batches(self, sql: str) -> Iterator[pyarrow.RecordBatch]:
         """The rows of `sql` in their order, a batch at a time: never the whole in this process."""
         with _words_left_out():
-            frame = self.spark.sql(spelled(sql, "spark"))
+            frame: Any = self.spark.sql(spelled(sql, "spark"))  # its plan is not of its public face
             client = self.spark.client
-            for part in client.to_table_as_iterator(frame._plan.to_proto(client), frame._plan.observations):
+            for part in client.to_table_as_iterator(frame._plan.to_proto(client), {}):
                 if isinstance(part, pyarrow.Table):
                     yield from part.to_batches()
 
