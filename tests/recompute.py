@@ -529,7 +529,9 @@ def expected_tables(inputs: Inputs, tables: dict[str, Read]) -> tuple[dict[str, 
             return "no_subject"
         if token[one] in opposed:
             return "opposed"
-        return "no_consent" if recipe.get("consent") and token[one] not in agreed else ""
+        if recipe.get("consent") and token[one] not in agreed:
+            return "no_consent"
+        return "not_sampled" if recipe.get("sample") and not is_drawn(keyed[one], recipe["sample"]) else ""
 
     def adult(table: Read, row: dict, one) -> bool:
         if table.told.get("age"):
@@ -622,6 +624,7 @@ def expected_tables(inputs: Inputs, tables: dict[str, Read]) -> tuple[dict[str, 
         lost = {"small_class": len(rows) - len(stay)}
         if table.of_persons:
             reasons = ["no_subject", "opposed", *(["no_consent"] if recipe.get("consent") else [])]
+            reasons += ["not_sampled"] if recipe.get("sample") else []
             lost |= {reason: fates[name].count(reason) for reason in reasons}
             lost["minor"] = fates[name].count("minor") + fates[name].count("") - len(rows)
         counts[name] = {"rows_in": len(table.rows), "rows_out": len(stay), "k_min": k_min, "dropped": lost}
@@ -869,6 +872,11 @@ def check_manifest(report: Report, inputs: Inputs, counts: dict) -> None:
 OTHERS = (("", ""), ("_cardelia", "_cardelia"), ("_rebuilt", ""), ("_curves", "_flexio"))
 
 
+def _sources(path: Path) -> dict[str, Path]:
+    """The file of each table, where there are several."""
+    return {name: Path(one) for name, one in json.loads(path.read_text()).items()}
+
+
 def inputs_of(report: Report, given: dict, suffix: str, path, whose: str) -> Inputs:
     """What the story left of one release, opened with its recipient's identity."""
     parts = given[f"release_inputs{suffix}"]
@@ -892,6 +900,7 @@ def inputs_of(report: Report, given: dict, suffix: str, path, whose: str) -> Inp
         clear=open_sealed(sealed, identity.strip()),
         manifest=manifest,
         consented=json.loads(path(parts["consented"]).read_text()) if "consented" in parts else [],
+        sources=_sources(path(parts["sources"])) if "sources" in parts else {},
     )
 
 

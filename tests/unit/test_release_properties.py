@@ -70,14 +70,15 @@ def built(record: dict, recipe: dict, folder: Path, *, key: str = KEY, **job: li
 
 
 @SLOW
-@given(records(), st.lists(st.sampled_from(PERSONS), max_size=3), st.integers(1, 3), st.booleans())
-def test_a_stranger_finds_every_row_of_a_random_record(record, objectors, k, asks):
+@given(records(), st.lists(st.sampled_from(PERSONS), max_size=3), st.integers(1, 3), st.booleans(), st.booleans())
+def test_a_stranger_finds_every_row_of_a_random_record(record, objectors, k, asks, draws):
     consent = {"purpose": "x", "recipient": "y"} if asks else None
     of = {"opposed": [token(one) for one in objectors], "consented": [token(one) for one in PERSONS[:7]]}
 
     with tempfile.TemporaryDirectory() as folder:
         rows = built(
-            record, care_record(k=k, consent=consent), Path(folder),
+            record, care_record(k=k, consent=consent, **({"sample": {"per_mille": 700}} if draws else {})),
+            Path(folder),
             opposed=of["opposed"], consented=of["consented"],
         )  # fmt: skip
 

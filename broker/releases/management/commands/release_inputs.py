@@ -34,10 +34,14 @@ class Command(BaseCommand):
         folder = settings.VAR / "release_inputs" / Path(into).name
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         keys, version = KeyStore(settings.KEY_STORE), row.dataset_version
-        source = folder / version.file_name
-        with source.open("wb") as file:
-            for piece in sources.open_source(version):
-                file.write(piece)
+        read = {}
+        for number, one in enumerate(version.files.select_related("table", "version__dataset")):
+            # A file keeps the name it came with; two of several may have come with the same.
+            path = folder / (one.file_name if version.files.count() == 1 else f"{number}-{Path(one.file_name).name}")
+            with path.open("wb") as file:
+                for piece in sources.open_source(one):
+                    file.write(piece)
+            read[one.table.name] = path
         secrets = {
             "pseudonym_key": keys.open("pseudonym", f"convention:{row.convention_id}").decode(),
             "token_key": keys.open("token", f"zone:{row.convention.zone_id}").decode(),
@@ -54,7 +58,9 @@ class Command(BaseCommand):
                 version.dataset, purpose=wanted["purpose"], category=wanted["recipient"], at=row.opposition_snapshot_at
             )
             written["consented"] = sorted(token.hex() for token in agreed)
-        paths = {"source": source}
+        paths = {"source": next(iter(read.values()))}
+        if len(read) > 1:
+            written["sources"] = {name: str(path) for name, path in read.items()}
         for name, value in written.items():
             paths[name] = folder / f"{name}.json"
             paths[name].touch(mode=0o600)
