@@ -58,6 +58,7 @@ ACCIDENTS: dict[str, Any] = {
     "roles": {"Num_Acc": "subject_key", "hrmn": "direct_identifier", "voie": "geo", "lum": "quasi_identifier",
               "prof": "quasi_identifier"},
 }  # fmt: skip
+FHIR = Reading(format="fhir")
 STRUCTURE = "contient une structure. Mettez-la à plat"
 CASES = {
     "stays": Case(
@@ -72,6 +73,10 @@ CASES = {
         reading=Reading(missing=("NA",)), wanted=("userId", "created", "kwhTotal", "facilityType"),
         roles={"facilityType": "quasi_identifier", "locationId": "geo"},
         more={"no_minors_because": "conducteurs, titulaires du permis"},
+    ),
+    "a care network in FHIR": Case(
+        "care-network/fhir-bulk-1000", "*.ndjson*", kind="care_network", domains=("community_care",), personal=True,
+        reading=FHIR, wanted=("Patient.id", "Patient.gender", "Patient.maritalStatus.coding.code"),
     ),
     "load curves without a consent": Case(
         "eco-district/smart-meters", kind="eco_district", domains=("energy_metering",), personal=True,
@@ -131,7 +136,8 @@ NO_DATASET = {
     r"duo\.owl": "an ontology; duo.csv is its table",
     r"\.geojson$|departements\.json|regions\.json|epci\.json": "geography that the house itself draws from",
     r"Denm\.json|nycdot-(cspdomp|spdcomp)|comma2k19-seg40/(can|imu)_|no_ACC": "as its neighbour, under the same rule",
-    r"omop-synthea27nj/|synthea-csv-27/|fhir-bulk-": "several tables with keys: tests of tables and of FHIR",
+    r"omop-synthea27nj/|synthea-csv-27/": "several tables with keys: test_released_tables builds them",
+    r"fhir-bulk-10/": "as the care network's, of thirteen persons: test_reading_mends registers them",
 }
 
 
@@ -198,7 +204,7 @@ def released(case: Case, files: list[Path]):
     experimenter = factories.organisation()
     factories.registry_entry(experimenter, domains=list(case.domains), zone_kinds=[case.kind])
     offer = factories.offer(
-        dataset, columns={c.name for c in columns},
+        dataset, columns={c.path for c in columns},
         **({"purposes": ["energy_flexibility_rnd"]} if case.more.get("consent_required") else {}),
     )  # fmt: skip
     convention = factories.convention(offer, organisation_=experimenter)
