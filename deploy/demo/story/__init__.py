@@ -17,8 +17,8 @@ ROOMS = (
     # The first half: one release, whole.
     "zones", "offer", "opposition", "registry", "convention", "release", "audit",
     # The second half: every kind of zone, what is refused, what ends.
-    "places", "newcomers", "files", "energy", "cardelia", "notice",
-    "files:RELEASES", "energy:RELEASES", "cardelia:RELEASES",
+    "places", "newcomers", "files", "energy", "cardelia", "records", "notice",
+    "files:RELEASES", "energy:RELEASES", "cardelia:RELEASES", "records:RELEASES",
     "refusals", "objection", "suspension", "end:TAKES", "withdrawal", "end",
 )  # fmt: skip
 DATA = Path(__file__).resolve().parent.parent / "data"
