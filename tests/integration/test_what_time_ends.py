@@ -1,6 +1,6 @@
 """The seal kept beside the document, and the states that time brings, written down by the hourly job."""
 
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 
 import pytest
 from django.db.backends.postgresql.psycopg_any import DateRange
@@ -13,6 +13,11 @@ from tests.unit.test_document import data
 from tests.unit.test_seal import pem  # noqa: F401  the fixture
 
 pytestmark = pytest.mark.django_db
+
+
+def noon(days_ago: int) -> datetime:
+    """Noon of that day in Paris: at night, so many times 24 hours ago may be another day since the hour changed."""
+    return datetime.combine(clock.today() - timedelta(days=days_ago), time(12), tzinfo=clock.PARIS)
 
 
 def really_signed():
@@ -55,9 +60,9 @@ def test_what_time_has_ended_is_written_down_and_the_rest_is_left():
     over = factories.convention(starts_on=today - timedelta(days=30), ends_on=today - timedelta(days=1))
     last_day = factories.convention(starts_on=today - timedelta(days=30), ends_on=today)
     unsigned = factories.convention(status="signing", signed=False)
-    Convention.objects.filter(pk=unsigned.pk).update(created_at=clock.now() - timedelta(days=31))
-    silent = factories.registry_entry(status="incomplete", submitted_at=clock.now() - timedelta(days=60))
-    recent = factories.registry_entry(status="incomplete", submitted_at=clock.now() - timedelta(days=59))
+    Convention.objects.filter(pk=unsigned.pk).update(created_at=noon(31))
+    silent = factories.registry_entry(status="incomplete", submitted_at=noon(60))
+    recent = factories.registry_entry(status="incomplete", submitted_at=noon(59))
 
     tasks.end_what_has_ended(timestamp=0)
 

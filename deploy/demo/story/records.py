@@ -6,6 +6,7 @@ import json
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from deploy.demo.people import Page
@@ -85,7 +86,7 @@ def confirm(story: Story):
     paul, slug = story.people["paul"], story.memory.records
     path = f"/jeux/{slug}/colonnes/"
     page = paul.page(f"{path}?revue=1")
-    left = {
+    left: dict[str, Any] = {
         select.get("name"): "measure"
         for select in page.tree.xpath("//form[@id='roles']//select[starts-with(@name, 'role:')]")
         if not select.xpath("option[@selected][@value!='']")
@@ -95,7 +96,7 @@ def confirm(story: Story):
     if "Toutes les colonnes sont confirmées" not in page.text:
         raise StepFailed(f"des colonnes restent sans rôle : {page.text[:600]}")
     shown = paul.page(f"/jeux/{slug}/").text
-    if "PROVIDER.provider_id" not in shown and "provider_id" not in shown:
+    if "PROVIDER.provider_id" not in shown:
         raise StepFailed("la page du jeu ne montre pas ses clés")
     publish(paul, slug)
 
@@ -155,15 +156,15 @@ def opened(story: Story):
         held = {path.stem: str(path) for path in paths.values()}
         with duckdb.connect() as engine:
             lost = engine.execute(
-                "SELECT count(*) FROM read_parquet(?) m WHERE m.visit_occurrence_id IS NOT NULL AND NOT EXISTS "
-                "(SELECT 1 FROM read_parquet(?) v WHERE v.visit_occurrence_id = m.visit_occurrence_id "
+                "SELECT m.visit_occurrence_id FROM read_parquet(?) m WHERE m.visit_occurrence_id IS NOT NULL AND NOT "
+                "EXISTS (SELECT 1 FROM read_parquet(?) v WHERE v.visit_occurrence_id = m.visit_occurrence_id "
                 "AND v.pseudonym = m.pseudonym)",
                 [held["MEASUREMENT"], held["VISIT_OCCURRENCE"]],
-            ).fetchone()[0]
+            ).fetchall()
             keys = {row[0] for row in engine.execute(
                 "SELECT visit_occurrence_id FROM read_parquet(?)", [held["VISIT_OCCURRENCE"]]).fetchall()}  # fmt: skip
     if lost or not keys:
-        raise StepFailed(f"{lost} mesures ne trouvent pas leur venue parmi {len(keys)}")
+        raise StepFailed(f"{len(lost)} mesures ne trouvent pas leur venue parmi {len(keys)}")
     if any(key.isdigit() and len(key) < 32 for key in keys):
         raise StepFailed("un numéro de venue de l'hôpital se lit dans l'archive")
 
