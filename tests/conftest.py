@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,10 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from tests import postgres
+
+# A test process that pytest-xdist starts has a main module without a file: Spark's client takes that for its own
+# doctests and ends the process.
+vars(sys.modules["__main__"]).setdefault("__file__", pytest.__file__)
 
 # Never a timed test: a busy machine is slow at making examples, and that is no fault of the code.
 hypothesis_settings.register_profile("terrain", deadline=None, suppress_health_check=[HealthCheck.too_slow])
