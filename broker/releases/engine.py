@@ -17,6 +17,7 @@ identifiers) is mode 0700 and removed at the end, whatever happened.
 import csv
 import errno
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -25,7 +26,7 @@ import shutil
 import sys
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -627,7 +628,7 @@ class TablesBuild(Build):
         fifo.unlink(missing_ok=True)
         os.mkfifo(fifo, 0o600)
         select, shown = self._shown(one)
-        told = {"table": one.table["name"], "path": member_path(one.table["name"], form), **shown}
+        told = {"table": one.table["name"], "path": member_path(one.table["name"], form, archive.namelist()), **shown}
         packing = Packing(fifo, archive, told["path"])
         packing.start()
         try:
@@ -665,10 +666,13 @@ def member(name: str) -> zipfile.ZipInfo:
     return told
 
 
-def member_path(table: str, form: str) -> str:
-    """The place of a table in the archive. Signs that some system takes for a path are replaced."""
+def member_path(table: str, form: str, taken: Iterable[str] = ()) -> str:
+    """The place of a table in the archive: signs that some system takes for a path are replaced, and two names that
+    would then be one, to a system that does not tell capitals apart, are numbered."""
     plain = "".join(sign if sign.isalnum() or sign in " ._-" else "_" for sign in table).strip(" .") or "table"
-    return f"data/{plain}.{form}"
+    held = {path.lower() for path in taken}
+    numbered = (f"data/{plain}{f'-{n}' if n > 1 else ''}.{form}" for n in itertools.count(1))
+    return next(path for path in numbered if path.lower() not in held)
 
 
 def accompanying(job: dict, files: list[dict]) -> list[tuple[str, bytes]]:

@@ -381,3 +381,12 @@ def test_a_recipe_of_format_1_is_read_as_a_list_of_one_table():
     assert (one["name"], one["subject"], one["age"]) == ("sejours", {"column": "id"}, "age")
     assert (list(columns_of(stored)), quasi_of(stored)) == (["id", "age"], ["age"])
     assert list(columns_of(care_record()))[:2] == ["patients.patient", "patients.birth"]
+
+
+def test_tables_whose_names_differ_only_by_signs_or_capitals_keep_a_member_each():
+    taken: list[str] = []
+
+    for name in ("a/b", "a:b", "A_B", "..", ""):
+        taken.append(engine.member_path(name, "csv", taken))
+
+    assert taken == ["data/a_b.csv", "data/a_b-2.csv", "data/A_B-3.csv", "data/table.csv", "data/table-2.csv"]
