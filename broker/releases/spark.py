@@ -27,7 +27,7 @@ from pyspark.sql.connect.session import SparkSession
 
 from broker.releases.dialects import spelled, text_of
 from broker.releases.engine import Build, TablesBuild, pads
-from broker.releases.plan import Statement
+from broker.releases.plan import Plan, Statement
 
 PATIENCE = 5  # seconds for a server to answer
 TRIES = 5  # from 0.1 s, twice as long each time: a server that went away is given up after some seconds
@@ -186,8 +186,14 @@ class OnSpark(Build):
         self.local.execute(f"COPY ({sql}) TO {text_of(str(path))} (FORMAT parquet)", values)
         self.engine.take(name, path)
 
+    def _shown(self, plan: Plan) -> tuple[str, dict]:
+        self.ordered = plan.output()
+        return super()._shown(plan)
+
     def _copy(self, query: str, fifo: Path) -> None:
-        batches = self.engine.batches(query)
+        """The server gives the plan's rows in order; what `query` does to their cells is done here. A server may lose
+        the order of a query within another (Sail does, beyond a batch)."""
+        batches = self.engine.batches(self.ordered)
         first = next(batches, None)
         failed: list[BaseException] = []
 
@@ -200,10 +206,10 @@ class OnSpark(Build):
                 failed.append(error)
                 raise
 
-        schema = self.engine.shape(query) if first is None else first.schema
+        schema = self.engine.shape(self.ordered) if first is None else first.schema
         try:
             with self._relation(pyarrow.RecordBatchReader.from_batches(schema, every())) as rows:
-                super()._copy(rows, fifo)
+                super()._copy(query.replace(self.ordered, rows), fifo)
         except duckdb.Error:
             if failed:
                 raise failed[0] from None
