@@ -50,7 +50,8 @@ def of(offer: Offer, lines: list[OfferColumn] | None = None) -> dict[str, Any]:
                 "treatment": line.treatment,
                 "approves_sensitive": line.approves_sensitive,
             }
-            for line in sorted(lines, key=lambda line: line.column.position)
+            # A column's position is that within its table: two tables have a first one each.
+            for line in sorted(lines, key=lambda line: (line.column.table_id, line.column.position))
         ],
     }
 

@@ -13,6 +13,7 @@ from django.urls import reverse
 from broker.accounts import grants
 from broker.errors import BadInput, WrongState
 from broker.keys.store import KeyStore
+from consent import terms
 from tests import factories
 from tests.actors import signed_in
 from zones import actions, sealing, sources, tables, tasks
@@ -465,3 +466,13 @@ def test_the_offer_form_goes_table_by_table_and_calls_columns_after_their_tables
     shown = ("patients · Clé du sujet", "stays · Clé du sujet", "stays · Clé de lien", "events · Mesure")
     assert [page.index(f"<h3>{one} ") for one in shown] == sorted(page.index(f"<h3>{one} ") for one in shown)
     assert "<code>events.STAY</code>" in page and "<code>stays.COST</code>" in page
+
+
+def test_the_terms_of_an_offer_do_not_hang_on_the_order_in_which_its_columns_are_read(dataset, steward):
+    registered(dataset, steward, THREE)
+    accept(dataset, steward)
+    offer = factories.offer(dataset, columns=[c.path for c in dataset.columns.exclude(role="direct_identifier")])
+    lines = list(offer.columns.select_related("column"))
+
+    assert len({line.column.table_id for line in lines}) > 1
+    assert terms.sha256(offer, lines) == terms.sha256(offer, lines[::-1])

@@ -25,8 +25,8 @@ def file_of(version: str, table: str) -> str:
     """The SQL of a file of one byte."""
     return (
         "INSERT INTO zones_versionfile (version_id, table_id, file_name, sha256, size, stored_as, format, reading, "
-        f"proposed, place, place_ref) SELECT {version}, {table}, 'x.csv', repeat('2', 64), 1, 'x', 'csv', '{{}}', "
-        "'{}', 'upload', ''"
+        f"proposed, place, place_ref, place_mark) SELECT {version}, {table}, 'x.csv', repeat('2', 64), 1, 'x', 'csv', "
+        "'{}', '{}', 'upload', '', ''"
     )
 
 
