@@ -130,21 +130,16 @@ def take_up(story: Story):
 
 
 def name_and_confirm(story: Story):
-    acts.name_person("julie", "samir", "records_convention")(story)
+    acts.name_person("julie", "julie", "records_convention")(story)
     acts.again(story, "claire")
     acts.confirm_person("claire", "records_convention")(story)
-
-
-def undertake(story: Story):
-    acts.again(story, "samir")
-    acts.train("samir", "records_convention")(story)
 
 
 def opened(story: Story):
     """One archive: six tables whose keys join inside it, and no number of the hospital's."""
     import duckdb
 
-    acts.give_order("samir", "records_release", "records_order")(story)
+    acts.give_order("julie", "records_release", "records_order")(story)
     clear = acts.opened(story, acts.pull(story, story.memory.records_order).content)
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(io.BytesIO(clear)) as archive:
         archive.extractall(folder)
@@ -184,9 +179,9 @@ STEPS = [
 RELEASES = [
     Step("reprend l'offre sur les dossiers, approuvée aussitôt", "julie", take_up),
     Step("signe la convention sur les dossiers", "julie", acts.sign("julie", "records_convention")),
-    Step("désigne Samir ; l'hôpital confirme", "julie", name_and_confirm),
-    Step("s'engage pour cette convention", "samir", undertake),
-    Step("demande les six tables", "samir", acts.ask_release("samir", "records_convention", "records_release")),
-    Step("suit leur préparation", "samir", acts.wait_release("samir", "records_release")),
-    Step("ouvre l'archive : les clés se rejoignent, aucune n'est celle de l'hôpital", "samir", opened),
+    Step("se désigne ; l'hôpital confirme", "julie", name_and_confirm),
+    Step("suit la formation et s'engage", "julie", acts.train("julie", "records_convention")),
+    Step("demande les six tables", "julie", acts.ask_release("julie", "records_convention", "records_release")),
+    Step("suit leur préparation", "julie", acts.wait_release("julie", "records_release")),
+    Step("ouvre l'archive : les clés se rejoignent, aucune n'est celle de l'hôpital", "julie", opened),
 ]
