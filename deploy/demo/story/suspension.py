@@ -9,7 +9,7 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 
 from deploy.demo.people import Page
-from deploy.demo.story import Step, StepFailed, Story, acts
+from deploy.demo.story import Step, StepFailed, Story
 
 PER_TURN, PAUSE = 8 * 1024, 0.1  # bytes and seconds: 80 kB/s, a bad mobile line
 CUT_WITHIN = 10  # seconds after the suspension (legal-gate, section 6.1)
@@ -66,7 +66,7 @@ def _request(story: Story) -> tuple[str, dict[str, str], dict[str, str]]:
 
 
 def start(story: Story):
-    samir = acts.again(story, "samir")
+    samir = story.entered("samir")
     address, headers, fields = _request(story)
     cookies = "; ".join(f"{one.name}={one.value}" for one in samir.browser.cookies.jar)
     kind = "application/x-www-form-urlencoded"
