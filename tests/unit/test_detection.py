@@ -104,7 +104,7 @@ def test_what_lacks_its_key_or_its_form_is_not_one(value):
     assert detect([value] * FEWEST) is None
 
 
-def test_columns_of_random_integers_raise_an_alarm_less_than_twice_in_ten_thousand():
+def test_of_two_thousand_columns_of_random_integers_one_at_most_raises_an_alarm():
     alarms = 0
     for length in (6, 9, 10, 13, 14, 15, 16):
         for _ in range(300):
