@@ -14,7 +14,7 @@ from typing import IO, Any
 from django.db import connection, transaction
 
 from broker import clock
-from broker.audit import merkle, note, search, state, tiles
+from broker.audit import checkpoint, merkle, search, state, tiles
 from broker.audit.sequencer import IN_ORDER
 from broker.errors import BadInput, WrongState
 
@@ -107,12 +107,12 @@ def write(
     bundle.add("cle-publique.txt", f"{verifier}\n")
     if query is not None:
         for index, *_ in entries:
-            path = merkle.inclusion_proof(index, last.size, node)
-            bundle.add(f"preuves/{index}.tlog-proof", note.proof_file(index, path, last.note))
+            path = merkle.inclusion_path(index, last.size, node)
+            bundle.add(f"preuves/{index}.tlog-proof", checkpoint.proof_file(index, path, last.note))
     if old is not None:
-        path = merkle.consistency_proof(old.size, last.size, node)
+        path = merkle.consistency_path(old.size, last.size, node)
         hashes = [old.root, *path]
-        bundle.add("coherence.txt", "".join(f"{line}\n" for line in [old.size, *map(note.to_base64, hashes)]))
+        bundle.add("coherence.txt", "".join(f"{line}\n" for line in [old.size, *map(checkpoint.to_base64, hashes)]))
     if stamped := _stamped(last.size):
         bundle.add("horodatage/checkpoint", stamped[0])
         bundle.add("horodatage/checkpoint.tsr", bytes(stamped[1]))

@@ -1,7 +1,8 @@
 """The Merkle tree of RFC 6962, pure: leaves, roots, proofs of inclusion and of consistency, and their verification.
 
-Every hash is 32 bytes of SHA-256; a proof that holds a hash of another length is refused, and so is a proof of
-consistency from an empty tree, which would prove nothing. Sizes and indexes are counts of leaves.
+Every hash that is computed with is 32 bytes of SHA-256: a proof that holds another length is refused, and so is a
+proof of consistency from an empty tree, which would prove nothing. Sizes and indexes are counts of leaves. Trees of
+which all leaf hashes are at hand are given as a sequence; larger ones as a `Node`, a reader of stored subtrees.
 """
 
 import hashlib
@@ -14,22 +15,22 @@ Node = Callable[[int, int], bytes]
 """`node(level, index)`: the hash of the complete subtree of 2**level leaves that starts at leaf index * 2**level."""
 
 
-class BadProof(ValueError):
+class InvalidProof(ValueError):
     """A proof that proves nothing; the message says why."""
 
 
-def leaf_hash(leaf: bytes) -> bytes:
+def leaf_hash(data: bytes) -> bytes:
     """RFC 6962 section 2.1: the prefix keeps a leaf from passing for a node."""
-    return hashlib.sha256(b"\x00" + leaf).digest()
+    return hashlib.sha256(b"\x00" + data).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
-def root_of(hashes: Iterable[bytes]) -> bytes:
+def root(leaf_hashes: Iterable[bytes]) -> bytes:
     """The root over leaf hashes, or over roots of equal complete subtrees of which the last may be smaller."""
-    level = list(hashes)
+    level = list(leaf_hashes)
     if not level:
         return EMPTY_ROOT
     sha256 = hashlib.sha256
@@ -41,11 +42,21 @@ def root_of(hashes: Iterable[bytes]) -> bytes:
     return level[0]
 
 
-def nodes_of(hashes: Sequence[bytes]) -> Node:
+def inclusion_proof(index: int, leaf_hashes: Sequence[bytes]) -> list[bytes]:
+    """The path from leaf `index` to the root of these leaves. Raises ValueError when there is no such leaf."""
+    return inclusion_path(index, len(leaf_hashes), nodes_of(leaf_hashes))
+
+
+def consistency_proof(old_size: int, leaf_hashes: Sequence[bytes]) -> list[bytes]:
+    """The proof that the first `old_size` (>= 1) of these leaves are the beginning of them all. Raises ValueError."""
+    return consistency_path(old_size, len(leaf_hashes), nodes_of(leaf_hashes))
+
+
+def nodes_of(leaf_hashes: Sequence[bytes]) -> Node:
     """The `Node` of a tree whose leaf hashes are all at hand."""
 
     def node(level: int, index: int) -> bytes:
-        return root_of(hashes[index << level : (index + 1) << level])
+        return root(leaf_hashes[index << level : (index + 1) << level])
 
     return node
 
@@ -67,8 +78,8 @@ def range_root(start: int, end: int, node: Node) -> bytes:
     return node_hash(range_root(start, start + half, node), range_root(start + half, end, node))
 
 
-def inclusion_proof(index: int, size: int, node: Node) -> list[bytes]:
-    """The path from leaf `index` to the root of `size` leaves. RFC 6962 section 2.1.1."""
+def inclusion_path(index: int, size: int, node: Node) -> list[bytes]:
+    """`inclusion_proof` in a stored tree of `size` leaves. RFC 6962 section 2.1.1."""
     if not 0 <= index < size:
         raise ValueError(f"there is no leaf {index} in a tree of {size}")
     path, start, end = [], 0, size
@@ -83,14 +94,14 @@ def inclusion_proof(index: int, size: int, node: Node) -> list[bytes]:
     return path[::-1]
 
 
-def consistency_proof(old: int, new: int, node: Node) -> list[bytes]:
-    """The proof that the tree of `old` leaves is the beginning of that of `new`. RFC 6962 section 2.1.2."""
-    if not 0 < old <= new:
-        raise ValueError(f"no proof of consistency goes from {old} to {new} leaves")
-    path, start, end, whole = [], 0, new, True
-    while end != old:
+def consistency_path(old_size: int, new_size: int, node: Node) -> list[bytes]:
+    """`consistency_proof` in a stored tree of `new_size` leaves. RFC 6962 section 2.1.2."""
+    if not 0 < old_size <= new_size:
+        raise ValueError(f"no proof of consistency goes from {old_size} to {new_size} leaves")
+    path, start, end, whole = [], 0, new_size, True
+    while end != old_size:
         half = start + _split(end - start)
-        if old <= half:
+        if old_size <= half:
             path.append(range_root(half, end, node))
             end = half
         else:
@@ -104,18 +115,18 @@ def consistency_proof(old: int, new: int, node: Node) -> list[bytes]:
 def _check_hashes(*hashes: bytes) -> None:
     for value in hashes:
         if len(value) != HASH_BYTES:
-            raise BadProof(f"a hash holds {HASH_BYTES} bytes, not {len(value)}")
+            raise InvalidProof(f"a hash holds {HASH_BYTES} bytes, not {len(value)}")
 
 
-def verify_inclusion(index: int, size: int, leaf: bytes, path: Sequence[bytes], root: bytes) -> None:
-    """Raises BadProof unless `path` leads from the leaf hash `leaf` at `index` to `root`. RFC 9162 section 2.1.3.2."""
-    _check_hashes(leaf, root, *path)
+def verify_inclusion(leaf_hash: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:
+    """Raises InvalidProof unless `proof` leads from `leaf_hash` at `index` to `root`. RFC 9162 section 2.1.3.2."""
+    _check_hashes(leaf_hash, root, *proof)
     if not 0 <= index < size:
-        raise BadProof(f"there is no leaf {index} in a tree of {size}")
-    place, last, value = index, size - 1, leaf
-    for sibling in path:
+        raise InvalidProof(f"there is no leaf {index} in a tree of {size}")
+    place, last, value = index, size - 1, leaf_hash
+    for sibling in proof:
         if last == 0:
-            raise BadProof("the proof is too long")
+            raise InvalidProof("the proof is too long")
         if place & 1 or place == last:
             value = node_hash(sibling, value)
             while not place & 1 and place:
@@ -124,34 +135,37 @@ def verify_inclusion(index: int, size: int, leaf: bytes, path: Sequence[bytes], 
             value = node_hash(value, sibling)
         place, last = place >> 1, last >> 1
     if last:
-        raise BadProof("the proof is too short")
+        raise InvalidProof("the proof is too short")
     if value != root:
-        raise BadProof("the proof leads to another root")
+        raise InvalidProof("the proof leads to another root")
 
 
-def verify_consistency(old: int, new: int, old_root: bytes, new_root: bytes, path: Sequence[bytes]) -> None:
-    """Raises BadProof unless the tree of `old` leaves is the beginning of that of `new`. RFC 9162 section 2.1.4.2."""
-    _check_hashes(old_root, new_root, *path)
-    if not 0 < old <= new:
-        raise BadProof(f"no proof of consistency goes from {old} to {new} leaves")
-    if old == new:
-        if path:
-            raise BadProof("the proof is too long")
+def verify_consistency(old_size: int, new_size: int, proof: Sequence[bytes], old_root: bytes, new_root: bytes) -> None:
+    """Raises InvalidProof unless the tree of `old_size` leaves is the beginning of that of `new_size`.
+
+    RFC 9162 section 2.1.4.2. Nothing is hashed for two trees of one size: their roots are compared as they are.
+    """
+    if not 0 < old_size <= new_size:
+        raise InvalidProof(f"no proof of consistency goes from {old_size} to {new_size} leaves")
+    if old_size == new_size:
+        if proof:
+            raise InvalidProof("the proof is too long")
         if old_root != new_root:
-            raise BadProof("two trees of one size have different roots")
+            raise InvalidProof("two trees of one size have different roots")
         return
-    hashes = list(path)
-    if old & (old - 1) == 0:
+    _check_hashes(old_root, new_root, *proof)
+    hashes = list(proof)
+    if old_size & (old_size - 1) == 0:
         hashes.insert(0, old_root)
     if not hashes:
-        raise BadProof("the proof is too short")
-    place, last = old - 1, new - 1
+        raise InvalidProof("the proof is too short")
+    place, last = old_size - 1, new_size - 1
     while place & 1:
         place, last = place >> 1, last >> 1
     first = second = hashes[0]
     for sibling in hashes[1:]:
         if last == 0:
-            raise BadProof("the proof is too long")
+            raise InvalidProof("the proof is too long")
         if place & 1 or place == last:
             first, second = node_hash(sibling, first), node_hash(sibling, second)
             while not place & 1 and place:
@@ -160,8 +174,8 @@ def verify_consistency(old: int, new: int, old_root: bytes, new_root: bytes, pat
             second = node_hash(second, sibling)
         place, last = place >> 1, last >> 1
     if last:
-        raise BadProof("the proof is too short")
+        raise InvalidProof("the proof is too short")
     if first != old_root:
-        raise BadProof("the proof leads to another old root")
+        raise InvalidProof("the proof leads to another old root")
     if second != new_root:
-        raise BadProof("the proof leads to another new root")
+        raise InvalidProof("the proof leads to another new root")

@@ -18,7 +18,7 @@ import psycopg
 import rfc8785
 
 from broker.audit import leaf, merkle, tiles
-from broker.audit.note import Checkpoint
+from broker.audit.checkpoint import Checkpoint
 from broker.audit.signer import Signed, SignerDown, SignerError
 
 log = logging.getLogger(__name__)
@@ -168,11 +168,11 @@ class Sequencer:
         remembered = self.signer.state()
         self._check(remembered.size, remembered.root, "the signer's memory")
         root = self.edge.root()
-        since = merkle.consistency_proof(remembered.size, self.size, node) if remembered.size else []
+        since = merkle.consistency_path(remembered.size, self.size, node) if remembered.size else []
         note = self.signer.sign(self.size, root, since)
         if Checkpoint.open(note, remembered.verifier) != Checkpoint(remembered.verifier.name, self.size, root):
             raise SignerError("the signer signed something else")
-        proof = merkle.consistency_proof(self.signed, self.size, node) if self.signed else []
+        proof = merkle.consistency_path(self.signed, self.size, node) if self.signed else []
         self.connection.execute(
             "INSERT INTO audit_checkpoint (size, root, note, proof) VALUES (%s, %s, %s, %s)",
             [self.size, root, note, b"".join(proof)],

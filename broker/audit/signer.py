@@ -17,7 +17,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from broker.audit import merkle
-from broker.audit.note import Checkpoint, Signer, Verifier, from_base64, to_base64
+from broker.audit.checkpoint import Checkpoint, Signer, Verifier, from_base64, to_base64
 
 LONGEST_LINE = 64 * 1024
 PATIENCE = 10  # seconds a connection may stay silent
@@ -91,10 +91,10 @@ class Signing:
         """
         try:
             if self.size:
-                merkle.verify_consistency(self.size, size, self.root, root, proof)
+                merkle.verify_consistency(self.size, size, proof, self.root, root)
             elif size <= 0 or len(root) != merkle.HASH_BYTES or proof:
-                raise merkle.BadProof("the first checkpoint holds at least one leaf and needs no proof")
-        except merkle.BadProof as error:
+                raise merkle.InvalidProof("the first checkpoint holds at least one leaf and needs no proof")
+        except merkle.InvalidProof as error:
             raise SignerError(f"not an extension of the {self.size} leaves signed last: {error}") from error
         if size != self.size:
             document = {"origin": self.signer.name, "size": size, "root": to_base64(root)}

@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db import connection
 
 from broker.audit import merkle, tiles
-from broker.audit.note import BadNote, Checkpoint, Verifier
+from broker.audit.checkpoint import Checkpoint, InvalidNote, Verifier
 
 UNSEQUENCED = """
     SELECT extract(epoch FROM clock_timestamp() - waiting.recorded_at)
@@ -114,7 +114,7 @@ def standing() -> Standing | None:
             problems.append("the last checkpoint is signed for something else")
         if merkle.range_root(0, last.size, tiles.node_reader(read_edge(last.size))) != last.root:
             problems.append("the tiles do not lead to the signed root")
-    except (BadNote, LookupError) as error:
+    except (InvalidNote, LookupError) as error:
         problems.append(str(error))
     with connection.cursor() as cursor:
         cursor.execute("SELECT verified_at, size, problems FROM audit_verification ORDER BY id DESC LIMIT 1")

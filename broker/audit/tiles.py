@@ -6,7 +6,8 @@ level may be partial; a full tile never changes.
 
 from collections.abc import Callable, Iterable
 
-from broker.audit.merkle import HASH_BYTES, Node, root_of
+from broker.audit import merkle
+from broker.audit.merkle import HASH_BYTES, Node
 
 WIDTH = 256
 HEIGHT = 8
@@ -29,7 +30,7 @@ def node_reader(read: Callable[[int, int], bytes]) -> Node:
         hashes = tiles[above, n][place * HASH_BYTES : (place + (1 << inside)) * HASH_BYTES]
         if len(hashes) != HASH_BYTES << inside:
             raise LookupError(f"tile {above}/{n} does not hold hash {place}")
-        return root_of(split(hashes))
+        return merkle.root(split(hashes))
 
     return node
 
@@ -80,7 +81,7 @@ class Edge:
                 chunk = held[first : first + WIDTH]
                 changed[level, n + first // WIDTH] = b"".join(chunk)
                 if len(chunk) == WIDTH:
-                    above.append(root_of(chunk))
+                    above.append(merkle.root(chunk))
             self.partial[level] = held[len(above) * WIDTH :]
             hashes, start, level = above, n, level + 1
         return changed
@@ -89,8 +90,8 @@ class Edge:
         carry: list[bytes] = []
         for hashes in self.partial:
             if hashes or carry:
-                carry = [root_of([*hashes, *carry])]
-        return root_of(carry)
+                carry = [merkle.root([*hashes, *carry])]
+        return merkle.root(carry)
 
 
 def name_of(n: int) -> str:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import psycopg
 
 from broker.audit import leaf, merkle, tiles
-from broker.audit.note import BadNote, Checkpoint, Verifier
+from broker.audit.checkpoint import Checkpoint, InvalidNote, Verifier
 from broker.audit.sequencer import IN_ORDER
 
 MOST = 20  # problems told; the rest is counted
@@ -106,8 +106,8 @@ def _checkpoints(checkpoints: list, verifier: Verifier) -> list[str]:
             if before is None and proof:
                 found.append(f"the checkpoint before that of {size} leaves is missing")
             elif before is not None:
-                merkle.verify_consistency(before[0], size, bytes(before[1]), bytes(root), tiles.split(bytes(proof)))
-        except (BadNote, merkle.BadProof) as error:
+                merkle.verify_consistency(before[0], size, tiles.split(bytes(proof)), bytes(before[1]), bytes(root))
+        except (InvalidNote, merkle.InvalidProof) as error:
             found.append(f"the checkpoint of {size} leaves: {error}")
         before = (size, root)
     return found

@@ -6,7 +6,8 @@ from django.shortcuts import render
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
-from broker.audit import merkle, note, state, tiles
+from broker.audit import merkle, state, tiles
+from broker.audit.checkpoint import proof_file, to_base64
 
 TEXT = "text/plain; charset=utf-8"
 
@@ -16,7 +17,7 @@ TEXT = "text/plain; charset=utf-8"
 def home(request):
     """In plain words: nothing is missing, nothing was altered since; how that is known, and how to check it."""
     standing = state.standing()
-    root = note.to_base64(standing.checkpoint.root) if standing else ""
+    root = to_base64(standing.checkpoint.root) if standing else ""
     return render(request, "audit/log_home.html", {"standing": standing, "root": root, "lag": state.lag()})
 
 
@@ -63,8 +64,8 @@ def proof(request, index):
     last = _published()
     if index >= last.size:
         raise Http404
-    path = merkle.inclusion_proof(index, last.size, tiles.node_reader(state.read_tile))
-    return HttpResponse(note.proof_file(index, path, last.note), content_type=TEXT)
+    path = merkle.inclusion_path(index, last.size, tiles.node_reader(state.read_tile))
+    return HttpResponse(proof_file(index, path, last.note), content_type=TEXT)
 
 
 def _published() -> state.Published:

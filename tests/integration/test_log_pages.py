@@ -3,7 +3,8 @@
 import pytest
 from django.urls import reverse
 
-from broker.audit import merkle, note, tiles
+from broker.audit import merkle, tiles
+from broker.audit.checkpoint import Checkpoint, Verifier, parse_proof
 from tests.logs import rows, sequencing, write
 
 
@@ -15,8 +16,8 @@ def log(committed, tmp_path):
 
 
 def test_a_stranger_rebuilds_the_signed_root_from_the_public_tiles(log, client):
-    verifier = note.Verifier.parse(client.get("/log/cle").content.decode())
-    checkpoint = note.Checkpoint.open(client.get("/log/checkpoint").content.decode(), verifier)
+    verifier = Verifier.parse(client.get("/log/cle").content.decode())
+    checkpoint = Checkpoint.open(client.get("/log/checkpoint").content.decode(), verifier)
 
     def read(level, n):
         width = min(256, (checkpoint.size >> 8 * level) - 256 * n)
@@ -31,14 +32,14 @@ def test_a_stranger_rebuilds_the_signed_root_from_the_public_tiles(log, client):
 
 @pytest.mark.parametrize("index", [0, 255, 299])
 def test_a_proof_leads_to_the_signed_root(log, client, index):
-    verifier = note.Verifier.parse(client.get("/log/cle").content.decode())
+    verifier = Verifier.parse(client.get("/log/cle").content.decode())
     payload = rows("SELECT payload FROM audit_event ORDER BY generation, xid, id")[index][0]
 
-    place, path, signed = note.parse_proof(client.get(f"/log/preuve/{index}").content.decode())
+    place, path, signed = parse_proof(client.get(f"/log/preuve/{index}").content.decode())
 
-    checkpoint = note.Checkpoint.open(signed, verifier)
+    checkpoint = Checkpoint.open(signed, verifier)
     assert place == index
-    merkle.verify_inclusion(index, 300, merkle.leaf_hash(payload.encode()), path, checkpoint.root)
+    merkle.verify_inclusion(merkle.leaf_hash(payload.encode()), index, 300, path, checkpoint.root)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from broker.audit import leaf, merkle, state, tiles, verification
 from broker.audit.actions import record, recorded
-from broker.audit.note import Checkpoint
+from broker.audit.checkpoint import Checkpoint
 from broker.audit.sequencer import CannotStart
 from broker.audit.signer import Client, SignerDown, SignerError, Signing
 from broker.errors import NotAllowed
@@ -28,7 +28,7 @@ def payloads():
 
 
 def recomputed_root():
-    return merkle.root_of([merkle.leaf_hash(p.encode()) for p in payloads()])
+    return merkle.root([merkle.leaf_hash(p.encode()) for p in payloads()])
 
 
 def found(database, folder):
@@ -121,7 +121,7 @@ def test_every_checkpoint_extends_the_one_before(committed, tmp_path):
     published = rows("SELECT size, root, proof FROM audit_checkpoint ORDER BY size")
     assert [size for size, _, _ in published] == [4, 5, 14]
     for (old, old_root, _), (new, new_root, proof) in itertools.pairwise(published):
-        merkle.verify_consistency(old, new, bytes(old_root), bytes(new_root), tiles.split(bytes(proof)))
+        merkle.verify_consistency(old, new, tiles.split(bytes(proof)), bytes(old_root), bytes(new_root))
 
 
 class Absent:
@@ -191,7 +191,7 @@ def test_a_database_restored_behind_a_signed_checkpoint_does_not_start(committed
     write(3)
     with sequencing(committed, tmp_path) as sequencer:
         sequencer.catch_up()
-        path = merkle.consistency_proof(4, 9, merkle.nodes_of([merkle.leaf_hash(b"%d" % i) for i in range(9)]))
+        path = merkle.consistency_proof(4, [merkle.leaf_hash(b"%d" % i) for i in range(9)])
     signing = Signing(tmp_path, ORIGIN)
     signing._write(signing.memory, signing.memory.read_bytes().replace(b'"size": 4', b'"size": 9'))
 
@@ -204,21 +204,21 @@ def test_the_signer_refuses_what_is_no_extension(tmp_path):
     hashes = [merkle.leaf_hash(b"%d" % i) for i in range(9)]
     forked = [merkle.leaf_hash(b"autre"), *hashes[1:]]
     signing = Signing(tmp_path, ORIGIN)
-    signing.sign(4, merkle.root_of(hashes[:4]), [])
+    signing.sign(4, merkle.root(hashes[:4]), [])
 
     for size, root, path in [
-        (9, merkle.root_of(forked), merkle.consistency_proof(4, 9, merkle.nodes_of(forked))),
-        (9, merkle.root_of(hashes), []),
-        (4, merkle.root_of(forked[:4]), []),
-        (3, merkle.root_of(hashes[:3]), []),
+        (9, merkle.root(forked), merkle.consistency_proof(4, forked)),
+        (9, merkle.root(hashes), []),
+        (4, merkle.root(forked[:4]), []),
+        (3, merkle.root(hashes[:3]), []),
         (0, merkle.EMPTY_ROOT, []),
     ]:
         with pytest.raises(SignerError):
             Signing(tmp_path, ORIGIN).sign(size, root, path)  # as after a restart: the file remembers
 
     assert Signing(tmp_path, ORIGIN).size == 4
-    path = merkle.consistency_proof(4, 9, merkle.nodes_of(hashes))
-    note = signing.sign(9, merkle.root_of(hashes), path)
+    path = merkle.consistency_proof(4, hashes)
+    note = signing.sign(9, merkle.root(hashes), path)
     assert Checkpoint.open(note, signing.signer.verifier).size == 9
 
 
