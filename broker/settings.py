@@ -60,6 +60,7 @@ SIGNER_SOCKET = os.environ.get("TERRAIN_SIGNER_SOCKET", str(VAR / "signer.sock")
 SIGNER_GROUP = os.environ.get("TERRAIN_SIGNER_GROUP", "")
 SIGNER_FOLDER = Path(os.environ.get("TERRAIN_SIGNER_FOLDER", VAR / "signer"))
 TSA_URL = os.environ.get("TERRAIN_TSA_URL", "")
+TSA_CERTIFICATE = Path(file) if (file := os.environ.get("TERRAIN_TSA_CERTIFICATE")) else None
 SEAL_KEY = os.environ.get("TERRAIN_SEAL_KEY", "")
 
 INSTALLED_APPS = [

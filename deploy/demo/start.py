@@ -24,6 +24,7 @@ import httpx
 from honcho.manager import Manager
 from honcho.printer import Message
 
+from deploy import tsa
 from deploy.demo import cast, machine, run, seal
 from deploy.demo.people import StepFailed
 from deploy.postgres import Cluster
@@ -69,6 +70,7 @@ class Demo:
             "TERRAIN_VAR": str(self.var),
             "TERRAIN_SIGNER_SOCKET": str(self._socket_folder() / "signer.sock"),
             "TERRAIN_TSA_URL": self.tsa,
+            "TERRAIN_TSA_CERTIFICATE": str(self.var / "tsa" / "tsa.crt"),
             "EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend",
         }
         path.touch(mode=0o600)
@@ -183,6 +185,7 @@ def prepare(demo: Demo, cluster: Cluster) -> None:
     begin_again(demo, cluster)
     (demo.var / "mail").mkdir(exist_ok=True)
     (demo.var / "keys").mkdir(mode=0o700, exist_ok=True)
+    tsa.identity(demo.var / "tsa")  # before whoever verifies with its certificate
     mark, state = demo.var / "prepared", state_of_the_code()
     if mark.exists() and mark.read_text() == state:
         return  # nothing to migrate, collect or compile since: a second start is quick

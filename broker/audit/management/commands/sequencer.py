@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from broker import clock
 from broker.audit import stamp
+from broker.audit.outside import Duty, Worker
 from broker.audit.sequencer import CannotStart, Sequencer
 from broker.audit.signer import Client, SignerDown, SignerError
 from broker.audit.verification import problems
@@ -22,6 +23,11 @@ LATE = 10  # seconds of lag before an alarm
 HOUR = 3600
 SHARE = 100  # the whole log is recomputed again after this many times what it took: one hundredth of a core
 SOONEST = 300  # seconds
+
+
+def duties() -> list[Duty]:
+    """What this installation does with a signed checkpoint outside this house, as its settings say."""
+    return [stamp.hourly(settings.TSA_URL, settings.TSA_CERTIFICATE)] if settings.TSA_URL else []
 
 
 class Every:
@@ -70,39 +76,19 @@ class Command(BaseCommand):
         return None
 
     def work(self, sequencer: Sequencer) -> None:
-        partitions, stamping, alarm = Every(HOUR), Every(HOUR), Every(30)
+        partitions, alarm = Every(HOUR), Every(30)
         self.may_verify_at = 0.0
-        self.stamps: list[tuple[int, bytes]] = []
+        for duty in duties():
+            Worker(duty, settings.SEQUENCER_DATABASE_URL, self.stop).start()
         while not self.stop.is_set():
             if partitions.due():
                 sequencer.connection.execute("SELECT audit_partitions(%s)", [clock.today()])
             added = sequencer.catch_up()
-            if sequencer.signed and settings.TSA_URL and stamping.due():
-                self.ask_for_a_stamp(sequencer)
-            while self.stamps:
-                size, token = self.stamps.pop()
-                sequencer.connection.execute(
-                    "UPDATE audit_checkpoint SET tsr = %s, tsr_at = clock_timestamp() WHERE size = %s", [token, size]
-                )
             if sequencer.signed and time.monotonic() >= self.may_verify_at:
                 self.verify()
             if not added:
                 self.warn_when_late(sequencer, alarm)
                 self.stop.wait(TURN)
-
-    def ask_for_a_stamp(self, sequencer: Sequencer) -> None:
-        """In a thread: an authority that is slow or down delays nothing."""
-        size, note = sequencer.connection.execute(
-            "SELECT size, note FROM audit_checkpoint ORDER BY size DESC LIMIT 1"
-        ).fetchone()
-
-        def ask():
-            try:
-                self.stamps.append((size, stamp.ask(settings.TSA_URL, note.encode())))
-            except stamp.NoStamp as error:
-                log.warning("no time stamp for the checkpoint of %d leaves: %s", size, error)
-
-        threading.Thread(target=ask, daemon=True, name="time stamp").start()
 
     def verify(self) -> None:
         """Recompute the whole log on another connection, in a thread: sequencing goes on."""
