@@ -23,7 +23,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 NOBODY = 65534
-ROLES = ("terrain_owner", "terrain_app", "terrain_seq", "terrain_auditor")
+ROLES_SQL = Path(__file__).with_name("roles.sql")
 EXTENSIONS = ("btree_gist", "pg_trgm", "unaccent")
 SOCKET_PATH_MAX = 90  # the kernel takes 107 bytes, with the name of the socket itself
 
@@ -163,10 +163,7 @@ class Cluster:
 
     def _make_roles(self) -> None:
         with self.connect() as connection:
-            present = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}
-            for role in ROLES:
-                if role not in present:
-                    connection.execute(f"CREATE ROLE {role} LOGIN")
+            connection.execute(ROLES_SQL.read_text())
 
     def create_database(self, name: str = "terrain", *, template: str = "") -> bool:
         """Make `name`, owned by `terrain_owner`; false when it is there already."""

@@ -114,51 +114,62 @@ def record(
     ("user:12", written as their token); `n` a number of rows; `detail` is kept apart, erasable, bound by its digest.
     Raises ValueError on a word outside the closed vocabularies.
     """
+    with connection.cursor() as cursor:
+        return write(
+            cursor, act, by=by, obj=obj, out=out, reason=reason, zone=zone, org=org, on_behalf=on_behalf, conv=conv,
+            purp=purp, basis=basis, policy=policy, sub=sub, n=n, detail=detail,
+        )  # fmt: skip
+
+
+def write(
+    cursor, act, *, by, obj=None, out="allow", reason=(), zone="", org=None, on_behalf="", conv="", purp="", basis="",
+    policy="", sub=None, n=None, detail=None,
+) -> str:  # fmt: skip
+    """`record` on a cursor of the caller's (the sequencer's own connection)."""
     actor: Actor = actor_of(by)
     vocabulary.check(act=act, out=out, basis=basis, purp=purp)
     request = context.current()
-    event_id = ulid(clock.now())
+    at = clock.now()
+    event_id = ulid(at)
     salt, body, commitment = None, None, None
     if detail:
         body = rfc8785.dumps(_plain(detail))
         salt = secrets.token_bytes(32)
         commitment = "sha256:" + hashlib.sha256(salt + body).hexdigest()
-    at = clock.now()
-    with connection.cursor() as cursor:
-        payload = payload_of(
-            {
-                "v": 1,
-                "id": event_id,
-                "at": at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-                "zone": zone,
-                "actor": {"id": _token(cursor, actor.ref, at), "kind": actor.kind, "auth": actor.auth},
-                "org": _reference(org) if org is not None else actor.org,
-                "on_behalf": _token(cursor, on_behalf, at) if on_behalf.startswith("user:") else on_behalf,
-                "conv": conv,
-                "obj": _object(obj),
-                "act": act,
-                "purp": purp,
-                "basis": basis,
-                "out": out,
-                "reason": list(reason),
-                "policy": policy,
-                "req": request.number,
-                "ip": request.network,
-                "sub": _token(cursor, sub, at) if sub else None,
-                "n": n,
-                "d": commitment,
-                "tool": "terrain/1",
-            }
+    payload = payload_of(
+        {
+            "v": 1,
+            "id": event_id,
+            "at": at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "zone": zone,
+            "actor": {"id": _token(cursor, actor.ref, at), "kind": actor.kind, "auth": actor.auth},
+            "org": _reference(org) if org is not None else actor.org,
+            "on_behalf": _token(cursor, on_behalf, at) if on_behalf.startswith("user:") else on_behalf,
+            "conv": conv,
+            "obj": _object(obj),
+            "act": act,
+            "purp": purp,
+            "basis": basis,
+            "out": out,
+            "reason": list(reason),
+            "policy": policy,
+            "req": request.number,
+            "ip": request.network,
+            "sub": _token(cursor, sub, at) if sub else None,
+            "n": n,
+            "d": commitment,
+            "tool": "terrain/1",
+        }
+    )
+    event = "INSERT INTO audit_event (at_day, payload) VALUES (%s, %s)"
+    if body is None:
+        cursor.execute(event, [at.date(), payload])
+    else:  # one round trip for both
+        cursor.execute(
+            f"WITH event AS ({event} RETURNING id) "
+            "INSERT INTO audit_detail (event_id, salt, body) SELECT id, %s, %s FROM event",
+            [at.date(), payload, salt, body.decode()],
         )
-        event = "INSERT INTO audit_event (at_day, payload) VALUES (%s, %s)"
-        if body is None:
-            cursor.execute(event, [at.date(), payload])
-        else:  # one round trip for both
-            cursor.execute(
-                f"WITH event AS ({event} RETURNING id) "
-                "INSERT INTO audit_detail (event_id, salt, body) SELECT id, %s, %s FROM event",
-                [at.date(), payload, salt, body.decode()],
-            )
     return event_id
 
 
@@ -187,10 +198,12 @@ def _token(cursor, ref: str, at) -> str:
     if row is None:
         cursor.execute(
             "INSERT INTO audit_subject_key (subject_ref, period, pseudonym) VALUES (%s, %s, %s) "
-            "ON CONFLICT (subject_ref, period) DO UPDATE SET period = EXCLUDED.period RETURNING pseudonym",
+            "ON CONFLICT (subject_ref, period) DO NOTHING RETURNING pseudonym",
             [ref, period, secrets.token_bytes(16)],
         )
         row = cursor.fetchone()
+    if row is None:  # another transaction made it in the meantime, and has committed
+        return _token(cursor, ref, at)
     return "p:" + bytes(row[0]).hex()
 
 

@@ -67,6 +67,7 @@ class Sequencer:
         if not self._one("SELECT pg_try_advisory_lock(%s)", LOCK)[0]:
             raise CannotStart("another sequencer holds this log: stop it first")
         self.connection.execute(IN_ORDER.format("SESSION"))
+        self._check_cluster()
         generation, xid, number, self.size = self._one(
             "SELECT last_generation, last_xid::text, last_id, size FROM audit_sequencer"
         )
@@ -82,6 +83,19 @@ class Sequencer:
         self._check(remembered.size, remembered.root, "the signer's memory")
         if self.size == 0 and not self._row("SELECT FROM audit_event WHERE generation = 0"):
             self._write_genesis(remembered, at)
+
+    def _check_cluster(self) -> None:
+        """The order of events rests on the transaction numbers of one cluster."""
+        here = self._one("SELECT system_identifier::text FROM pg_control_system()")[0]
+        known = self._one("SELECT cluster FROM audit_sequencer")[0]
+        if known is None:
+            self.connection.execute("UPDATE audit_sequencer SET cluster = %s WHERE cluster IS NULL", [here])
+        elif known != here:
+            raise CannotStart(
+                "this database was restored into another cluster, whose transactions are numbered anew. Stop the "
+                "site, then run `manage.py audit_restore` as the database's owner (terrain_owner): it begins a new "
+                "generation and says which events it found without a place."
+            )
 
     def _check(self, size: int, root: bytes, whose: str) -> None:
         if size > self.size:

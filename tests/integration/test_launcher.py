@@ -12,9 +12,10 @@ import psycopg
 import pytest
 
 from deploy import postgres
-from deploy.postgres import ROLES, Cluster
+from deploy.postgres import Cluster
 
 ROOT = Path(__file__).resolve().parents[2]
+ROLES = ("terrain_app", "terrain_auditor", "terrain_owner", "terrain_seq")
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def test_the_roles_are_there_and_none_is_a_superuser(cluster):
             "WHERE rolname LIKE 'terrain%'"
         ).fetchall()
 
-    assert sorted(found) == [(role, False, False, False, False) for role in sorted(ROLES)]
+    assert sorted(found) == [(role, False, False, False, False) for role in ROLES]
 
 
 def test_the_application_cannot_change_the_schema(cluster):

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from broker.audit import leaf, merkle, state, tiles, verification
+from broker.audit import erasing, leaf, merkle, state, tiles, verification
 from broker.audit.actions import record, recorded
 from broker.audit.checkpoint import Checkpoint
 from broker.audit.sequencer import CannotStart
@@ -27,8 +27,8 @@ def payloads():
     return [p for (p,) in rows("SELECT payload FROM audit_event ORDER BY generation, xid, id")]
 
 
-def recomputed_root():
-    return merkle.root([merkle.leaf_hash(p.encode()) for p in payloads()])
+def recomputed_root(size=None):
+    return merkle.root([merkle.leaf_hash(p.encode()) for p in payloads()[:size]])
 
 
 def found(database, folder):
@@ -282,11 +282,12 @@ def test_erasing_details_and_tokens_changes_no_root(committed, tmp_path):
         sequencer.catch_up()
     before = recomputed_root()
 
-    with psycopg.connect(postgres.cluster().url("terrain_owner", committed)) as owner:
-        owner.execute("DELETE FROM audit_detail")
-        owner.execute("DELETE FROM audit_subject_key")
+    kept = len(payloads())
+    numbers = [number for (number,) in rows("SELECT event_id FROM audit_detail")]
+    assert erasing.erase_details(numbers, by=SOMEBODY, why="fin de la durée de conservation") == 3
+    assert erasing.erase_tokens(["user:1", "patient:1"], by=SOMEBODY, why="fin de la durée de conservation") == 2
 
-    assert recomputed_root() == before
+    assert recomputed_root(kept) == before
     assert found(committed, tmp_path) == []
 
 

@@ -1,16 +1,16 @@
 """Make the log's monthly partitions; run at start and every night by whoever migrates, or by the sequencer itself."""
 
 from django.core.management.base import BaseCommand
-from django.db import connection
+from django.db import connection, transaction
 
 from broker import clock
+from broker.audit import partitions
 
 
 class Command(BaseCommand):
-    help = "Makes the partitions of this month and of the three that follow."
+    help = "Makes the partitions of this month and of the three that follow, and tells it in the log."
 
     def handle(self, **options):
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT audit_partitions(%s)", [clock.today()])
-            made = [name for (name,) in cursor.fetchall()]
+        with transaction.atomic(), connection.cursor() as cursor:
+            made = partitions.make(cursor, clock.today())
         self.stdout.write(f"{len(made)} partitions: {', '.join(made) or 'nothing to make'}")

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from broker import clock
-from broker.audit import stamp
+from broker.audit import partitions, stamp
 from broker.audit.outside import Duty, Worker
 from broker.audit.sequencer import CannotStart, Sequencer
 from broker.audit.signer import Client, SignerDown, SignerError
@@ -41,6 +41,13 @@ class Every:
             return False
         self.next = time.monotonic() + self.seconds
         return True
+
+
+class Alarm:
+    """When to look whether the log runs late, and when to say it again."""
+
+    def __init__(self):
+        self.look, self.told = Every(2), Every(30)
 
 
 class Command(BaseCommand):
@@ -76,19 +83,27 @@ class Command(BaseCommand):
         return None
 
     def work(self, sequencer: Sequencer) -> None:
-        partitions, alarm = Every(HOUR), Every(30)
+        months, alarm = Every(HOUR), Alarm()
         self.may_verify_at = 0.0
         for duty in duties():
             Worker(duty, settings.SEQUENCER_DATABASE_URL, self.stop).start()
         while not self.stop.is_set():
-            if partitions.due():
-                sequencer.connection.execute("SELECT audit_partitions(%s)", [clock.today()])
+            if months.due():
+                self.make_partitions(sequencer)
             added = sequencer.catch_up()
             if sequencer.signed and time.monotonic() >= self.may_verify_at:
                 self.verify()
+            self.warn_when_late(sequencer, alarm)
             if not added:
-                self.warn_when_late(sequencer, alarm)
                 self.stop.wait(TURN)
+
+    def make_partitions(self, sequencer: Sequencer) -> None:
+        """At start and every hour: the months ahead. A writer that does not end puts it off, never the writes."""
+        try:
+            with sequencer.connection.transaction(), sequencer.connection.cursor() as cursor:
+                partitions.make(cursor, clock.today())
+        except psycopg.errors.LockNotAvailable:
+            log.warning("the months ahead were not made: a transaction holds the log's tables; again in an hour")
 
     def verify(self) -> None:
         """Recompute the whole log on another connection, in a thread: sequencing goes on."""
@@ -114,9 +129,8 @@ class Command(BaseCommand):
 
         threading.Thread(target=recompute, daemon=True, name="verification").start()
 
-    def warn_when_late(self, sequencer: Sequencer, alarm: Every) -> None:
-        waiting = sequencer.waiting()
-        if waiting > LATE and alarm.due():
+    def warn_when_late(self, sequencer: Sequencer, alarm: Alarm) -> None:
+        if alarm.look.due() and (waiting := sequencer.waiting()) > LATE and alarm.told.due():
             log.error(
                 "the log runs %.0f s late: a transaction stays open somewhere in this cluster "
                 "(see pg_stat_activity, backend_xmin)", waiting,
