@@ -5,6 +5,7 @@ A treatment is a small JSON object kept with the offer's column:
 
     {"kind": "drop"}                                    the column does not leave
     {"kind": "pseudonym"}                               HMAC-SHA-256 under the convention's key, 32 hex characters
+                                                        (the recipe adds "per": "day" where it lasts a day)
     {"kind": "rekey"}                                   the same of a key between tables, in a domain of its own
     {"kind": "keep"}                                    the values as read, missing marks made null
     {"kind": "band_age", "width": 5, "top": 90}         age bands in years, never finer than the source
@@ -18,6 +19,7 @@ A treatment is a small JSON object kept with the offer's column:
     {"kind": "round", "decimals": 1, ...}               clipped as above where that is the default, then rounded
     {"kind": "minute" | "hour" | "day" | "month"}       calendar time cut to the start of that unit
     {"kind": "grid_1km", "axis": "latitude", "pair": "longitude"}   the middle of the cell of 1 km (see below)
+    {"kind": "trim_trace", "axis": "latitude", "pair": "longitude"}   points of a trip, its ends cut (see `recipe`)
     {"kind": "commune_group"}                           the group of communes of 5,000 inhabitants or more
                                                         (`zones.groups`; the recipe adds the table's "sha256")
 
@@ -40,7 +42,7 @@ from consent import codes
 
 KINDS = (
     "drop", "pseudonym", "rekey", "keep", "band_age", "birth_band", "category", "department", "commune_group",
-    "grid_1km", "clip", "round", "shift_days", "shift_weeks", "minute", "hour", "day", "month",
+    "grid_1km", "trim_trace", "clip", "round", "shift_days", "shift_weeks", "minute", "hour", "day", "month",
 )  # fmt: skip
 
 # What others could know of a person once it has left: the kinds and roles whose values make the classes of k.
@@ -49,7 +51,8 @@ SEEN_ROLES = frozenset({"quasi_identifier", "geo", "sensitive", "birth"})
 
 # Calendar time, from the finest; a profile that keeps it may be cut coarser, never finer.
 STEPS = ("minute", "hour", "day", "month")
-STEPPED_DOMAINS = frozenset({"mobility_trace", "ev_charging"})  # steps of 1 minute inside (7.2)
+STEPPED_DOMAINS = frozenset({"mobility_trace", "ev_charging"})  # steps of 1 minute inside, 1 hour outside (7.2)
+POINTS = frozenset({"grid_1km", "trim_trace"})  # kinds that treat two coordinates together
 DECIMALS = (3, 2, 1, 0)  # a measure is rounded to one of these
 
 # Domains whose dates are shifted; energy, road, charging and environment keep calendar time (7.1, `timestamp`).
@@ -105,6 +108,22 @@ def is_age(column) -> bool:
 def is_seen(treatment: dict, role: str) -> bool:
     """Whether others could know this value of a person: quasi-identifiers, places, births, and an approved origin."""
     return treatment["kind"] in SEEN_KINDS and role in SEEN_ROLES
+
+
+def day_of(columns) -> str | None:
+    """The name of the moment whose day makes the pseudonym, where a person bears a new one every day (7.2)."""
+    return next(
+        (c.name for c in columns if c.role == "timestamp" and c.type.lower() in CALENDAR
+         and STEPPED_DOMAINS.intersection(c.dataset.domains)),
+        None,
+    )  # fmt: skip
+
+
+def outside(treatment: dict, column) -> dict:
+    """`treatment` as it is where the file leaves the secure environment: steps of an hour for trips and charging."""
+    if treatment["kind"] == "minute" and STEPPED_DOMAINS.intersection(column.dataset.domains):
+        return {"kind": "hour"}
+    return treatment
 
 
 def axis_of(column) -> str:
@@ -179,7 +198,8 @@ def choices(column, *, approved: bool = False, columns=()) -> list[dict]:
     elif column.role == "geo" and kind == "department":
         beside = [{"kind": "commune_group"}] if COMMUNE_NAME.search(column.name) else []
     elif column.role == "geo" and (axis := axis_of(column)) and (pair := pair_of(column, columns)):
-        beside = [{"kind": "grid_1km", "axis": axis, "pair": pair}]
+        kinds = ("trim_trace", "grid_1km") if "mobility_trace" in column.dataset.domains else ("grid_1km",)
+        beside = [{"kind": one, "axis": axis, "pair": pair} for one in kinds]
     elif kind == "shift_days":
         beside = [{"kind": "shift_weeks", "span": 28}]
     elif column.role == "timestamp" and column.type.lower() in CALENDAR:
@@ -243,10 +263,8 @@ def problems(treatment: dict, column, *, approved: bool = False, columns=()) -> 
         found.append(_("Les bornes d'écrêtage ne dépassent pas 0,5 % et 99,5 %."))
     if kind == "round" and treatment.get("decimals") not in DECIMALS:
         found.append(_("Une mesure s'arrondit à trois décimales au plus."))
-    if kind == "grid_1km" and treatment not in allowed:
-        found.append(
-            _("« %(column)s » ne va au carreau d'un kilomètre qu'avec l'autre coordonnée.") % {"column": column.name}
-        )
+    if kind in POINTS and treatment not in allowed:
+        found.append(_("« %(column)s » ne part qu'avec l'autre coordonnée.") % {"column": column.name})
     return found
 
 
@@ -259,9 +277,9 @@ def disagreements(treatments: dict[str, dict]) -> list[str]:
             _("Les dates d'une même remise se décalent toutes de la même façon : choisissez jours ou semaines.")
         )
     for name, one in treatments.items():
-        if one["kind"] == "grid_1km" and treatments.get(one["pair"], {}).get("kind") != "grid_1km":
+        if one["kind"] in POINTS and treatments.get(one["pair"], {}).get("kind") != one["kind"]:
             found.append(
-                _("« %(name)s » ne va au carreau d'un kilomètre qu'avec « %(pair)s » : prenez les deux.")
+                _("« %(name)s » ne part qu'avec « %(pair)s », traitée de même : prenez les deux.")
                 % {"name": name, "pair": one["pair"]}
             )
     return found
@@ -272,7 +290,9 @@ def words(treatment: dict) -> str:
     kind = treatment.get("kind", "drop")
     said = {
         "drop": _("non remise"),
-        "pseudonym": _("remplacée par un pseudonyme propre à la convention"),
+        "pseudonym": _("remplacée par un pseudonyme propre à la convention, un autre chaque jour")
+        if treatment.get("per") == "day"
+        else _("remplacée par un pseudonyme propre à la convention"),
         "rekey": _("clé refaite pour la convention : les tables se joignent encore entre elles"),
         "keep": _("remise telle que lue"),
         "band_age": _("par tranches de %(width)s ans au moins, « %(top)s+ » au-delà")
@@ -282,6 +302,7 @@ def words(treatment: dict) -> str:
         "category": _("catégories rares regroupées sous « autre »"),
         "department": _("ramenée au département"),
         "commune_group": _("ramenée à un groupe de communes d'au moins 5 000 habitants"),
+        "trim_trace": _("points d'un trajet, ses 300 à 500 premiers et derniers mètres retirés, un par minute"),
         "grid_1km": _("ramenée au centre d'un carreau d'un kilomètre"),
         "clip": _("valeurs extrêmes écrêtées (0,5 % et 99,5 %)"),
         "round": _("valeurs extrêmes écrêtées (0,5 %% et 99,5 %%), puis arrondies à %(decimals)s décimale(s)")

@@ -8,11 +8,13 @@ recipient's identity, and compares. Each check is printed; the exit status is 1 
 Only the container formats come from libraries: DuckDB reads Parquet, pyrage opens age.
 """
 
+import bisect
 import csv
 import gzip
 import hashlib
 import hmac
 import io
+import itertools
 import json
 import math
 import re
@@ -190,6 +192,36 @@ def start_of(at, unit: str):
     return cut.replace(day=1) if unit == "month" else cut
 
 
+def metres(a: tuple, b: tuple) -> float:
+    """How far the point `a` is from `b`: (moment, line, latitude, longitude) each."""
+    y, x = 111195.0 * (a[2] - b[2]), 111195.0 * (a[3] - b[3]) * math.cos(math.radians(a[2]))
+    return math.sqrt(y * y + x * x)
+
+
+def left_of_trips(points: list[tuple], day: str) -> list[int]:
+    """The lines that stay of one subject's day: `points` are (moment, line, latitude, longitude), `day` its HMAC."""
+    start, end = (300 + int(day[at : at + 8], 16) % 201 for at in (48, 56))
+    once = [next(same) for _at, same in itertools.groupby(sorted(points), key=lambda point: point[0])]
+    times = [(at - datetime.fromisoformat("1970-01-01")) // timedelta(microseconds=1) for at, *_rest in once]
+    pause = 600 * 10**6
+    trips: list[list[tuple]] = []
+    was_resting = None
+    for n, point in enumerate(once):
+        ahead, behind = bisect.bisect_left(times, times[n] + pause), bisect.bisect_right(times, times[n] - pause) - 1
+        known = [*once[ahead : ahead + 1], *(once[behind : behind + 1] if behind >= 0 else [])]
+        rests = any(metres(point, other) < 100 for other in known)
+        if rests != was_resting or times[n] - times[n - 1] > pause:
+            trips.append([])
+        was_resting = rests
+        trips[-1].append((point, rests))
+    first: dict = {}
+    for trip in trips:
+        for point, rests in trip:
+            if not rests and metres(point, trip[0][0]) >= start and metres(point, trip[-1][0]) >= end:
+                first.setdefault(point[0].replace(second=0, microsecond=0), point[1])
+    return list(first.values())
+
+
 def department(text: str | None) -> str | None:
     if text is None:
         return None
@@ -342,7 +374,12 @@ def expected(inputs: Inputs, rows: list[dict]) -> tuple[list[str], list[tuple], 
     whole = dict(base)
     blank = without_reinforced([row for _line, row in base], recipe.get("blanked", []))
     base = [(line, row) for (line, _row), row in zip(base, blank, strict=True)]
-    keyed = {s: mac(inputs.pseudonym_key, s) for s in {r[subject] for _line, r in base}}
+    names_of = {line: row[subject] + day_mark(row, recipe) for line, row in base}
+    keyed = {s: mac(inputs.pseudonym_key, s) for s in {*names_of.values(), *(r[subject] for _line, r in base)}}
+    if recipe.get("trace"):
+        stay = set(inside_of_trips(inputs, rows))
+        dropped["trimmed"] = sum(line not in stay for line, _row in base)
+        base = [(line, row) for line, row in base if line in stay]
     weeks = any(c["treatment"]["kind"] == "shift_weeks" for c in columns)
     shift = {s: days_of(h, weeks=weeks) for s, h in keyed.items()}
     table_rows, who = [row for _line, row in base], [row[subject] for _line, row in base]
@@ -362,16 +399,17 @@ def expected(inputs: Inputs, rows: list[dict]) -> tuple[list[str], list[tuple], 
     histories = defaultdict(list)
     for n in kept:
         line, row = base[n]
-        histories[row[subject]].append((order_of(row, recipe["rank_by"]), line, n))
+        histories[names_of[line]].append((order_of(row, recipe["rank_by"]), line, n))
     table = []
     for who in sorted(histories, key=lambda s: keyed[s][:32]):
         for rank, (_order, _line, n) in enumerate(sorted(histories[who]), 1):
             others = [values[c["name"]][n] for c in columns if c["name"] != subject]
             table.append((keyed[who][:32], rank, *others))
     names = ["pseudonym", "event_rank", *(c["name"] for c in columns if c["name"] != subject)]
+    persons = len({base[n][1][subject] for n in kept})
     counts = {
-        "rows_in": len(rows), "rows_out": len(table), "subjects_out": len(histories), "dropped": dict(dropped),
-        "k_min": min((len(s) for s in classes.values() if len(s) >= k), default=0) if small else len(histories),
+        "rows_in": len(rows), "rows_out": len(table), "subjects_out": persons, "dropped": dict(dropped),
+        "k_min": min((len(s) for s in classes.values() if len(s) >= k), default=0) if small else persons,
         "base": len(base),
         "blanked": {
             name: sum(1 for n in kept if base[n][1][name] is None and whole[base[n][0]][name] is not None)
@@ -379,6 +417,31 @@ def expected(inputs: Inputs, rows: list[dict]) -> tuple[list[str], list[tuple], 
         },
     }  # fmt: skip
     return names, table, counts
+
+
+def day_mark(row: dict, recipe: dict) -> str:
+    """What a pseudonym of the day is made of beside the subject; nothing where a pseudonym lasts."""
+    if not recipe.get("daily"):
+        return ""
+    text = row[recipe["daily"]["column"]]
+    return "\x1f" + (moment(text).isoformat()[:10] if text else "")
+
+
+def at_midnight(at):
+    """A day as its first moment."""
+    return at if isinstance(at, datetime) else datetime.combine(at, time(0))
+
+
+def inside_of_trips(inputs: Inputs, rows: list[dict]) -> list[int]:
+    """The lines whose points are left, of every subject's day."""
+    recipe, days = inputs.recipe, defaultdict(list)
+    trace, decimal = recipe["trace"], recipe["reading"].get("decimal") or "."
+    for line, row in enumerate(rows):
+        at, *place = [row[trace[name]] for name in ("time", "latitude", "longitude")]
+        if at is not None and None not in place and row[recipe["subject_key"]] is not None:
+            point = (at_midnight(moment(at)), line, *(float(v.replace(decimal, ".")) for v in place))
+            days[row[recipe["subject_key"]] + day_mark(row, recipe)].append(point)
+    return [line for name, points in days.items() for line in left_of_trips(points, mac(inputs.pseudonym_key, name))]
 
 
 def is_drawn(of: str, sample: dict) -> bool:
@@ -775,7 +838,8 @@ def check_persons(report: Report, inputs: Inputs, rows: list[dict], names: list[
     recipe = inputs.recipe
     subject, quasi, k = recipe["subject_key"], recipe["quasi_identifiers"], recipe["k"]
     everybody = {r[subject] for r in rows if r[subject] is not None}
-    pseudonym = {mac(inputs.pseudonym_key, s)[:32]: s for s in everybody}
+    named = {r[subject] + day_mark(r, recipe): r[subject] for r in rows if r[subject] is not None}
+    pseudonym = {mac(inputs.pseudonym_key, name)[:32]: s for name, s in named.items()}
     inside = {line[0] for line in table}
     report.check("chaque pseudonyme est celui d'une personne, sous la clé de la convention", inside <= pseudonym.keys())
     opposed = {s for s in everybody if mac(inputs.token_key, s) in set(inputs.opposed)}
@@ -804,7 +868,7 @@ def check_persons(report: Report, inputs: Inputs, rows: list[dict], names: list[
     holders = defaultdict(set)
     places = [names.index(q) for q in quasi]
     for line in table:
-        holders[tuple(line[p] for p in places)].add(line[0])
+        holders[tuple(line[p] for p in places)].add(pseudonym.get(line[0]))
     smallest = min((len(s) for s in holders.values()), default=0)
     report.check(f"chaque groupe compte au moins {k} personnes", smallest >= k, f"k = {smallest}")
     direct = [c for c in (*recipe["identifiers"], subject) if c]
@@ -825,8 +889,8 @@ def check_persons(report: Report, inputs: Inputs, rows: list[dict], names: list[
 
 
 def chosen_of(lost: dict) -> dict:
-    """Rows left out because the recipient asked for fewer."""
-    return {"not_sampled": lost["not_sampled"]} if "not_sampled" in lost else {}
+    """Rows left out because the recipient asked for fewer, and points of trips."""
+    return {name: lost[name] for name in ("not_sampled", "trimmed") if name in lost}
 
 
 def check_manifest(report: Report, inputs: Inputs, counts: dict) -> None:

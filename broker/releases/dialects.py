@@ -18,6 +18,7 @@ DIALECTS: dict[str, dict[str, str]] = {
         "hex_number": "CAST(('0x' || {h}) AS UBIGINT)",
         "hex_order": "CAST(('0x' || {h}) AS UBIGINT)",  # sorts as {h} does, faster
         "add_days": "{t} + to_days({d})",
+        "micros": "epoch_us({t})",
         "same": "{a} IS NOT DISTINCT FROM {b}",
         "match": "coalesce(regexp_extract({x}, '{pattern}', {group}), '')",
         "try_cast": "TRY_CAST({x} AS {type})",  # of a text that was read
@@ -40,6 +41,7 @@ DIALECTS: dict[str, dict[str, str]] = {
         "hex_number": "CAST(conv({h}, 16, 10) AS BIGINT)",  # up to 15 signs
         "hex_order": "{h}",
         "add_days": "CAST({t} AS TIMESTAMP_NTZ) + make_dt_interval({d})",
+        "micros": "unix_micros(CAST({t} AS TIMESTAMP))",
         "same": "{a} <=> {b}",
         "match": "coalesce(regexp_extract({x}, '{pattern}', {group}), '')",
         "try_cast": "TRY_CAST({x} AS {type})",  # and see CASTS

@@ -55,6 +55,11 @@ def words_of(recipe: dict) -> dict[str, dict[str, str]]:
         "pseudonym": _("pseudonyme de la personne, propre à la convention"),
         "event_rank": _("rang de l'événement de la personne"),
     }
+    if recipe.get("daily"):
+        added = {
+            "pseudonym": _("pseudonyme de la personne pour un jour, propre à la convention"),
+            "event_rank": _("rang de l'événement de la personne dans le jour"),
+        }
     return {
         one["name"]: added | {c["name"]: treatments.words(c["treatment"]) for c in one["columns"]}
         for one in tables_of(recipe)

@@ -245,7 +245,8 @@ class Build:
 
     def _dropped(self, rows_in: int) -> tuple[dict[str, int], int, int]:
         """Rows lost by reason, rows left before small classes go, rows kept."""
-        counted, no_subject, known, agreed, drawn, base, rows_out = self.engine.execute(self.plan.tally()).fetchone()
+        found = self.engine.execute(self.plan.tally()).fetchone()
+        counted, no_subject, known, agreed, drawn, adults, base, rows_out = (int(n) for n in found)
         if counted != rows_in or self._number(self.plan.misplaced()):
             raise RuntimeError("rows were lost between two steps")
         dropped = {
@@ -253,7 +254,8 @@ class Build:
             "opposed": rows_in - no_subject - known,
             **({"no_consent": known - agreed} if self.recipe.get("consent") else {}),
             **({"not_sampled": agreed - drawn} if self.recipe.get("sample") else {}),
-            "minor": drawn - base,
+            "minor": drawn - adults,
+            **({"trimmed": adults - base} if self.plan.trace else {}),
             "small_class": base - rows_out,
         }
         return dropped, base, rows_out
@@ -743,7 +745,7 @@ class Preview(Build):
         identifiers = [name for name, count in self._identifiers().items() if count] if rows_out else []
         found = {
             "rows_in": rows_in, "dropped": dropped, "rows_out": rows_out, "k_min": k_min, "identifiers": identifiers,
-            "subjects_out": self._number("SELECT count(DISTINCT terrain_sid) FROM kept"),
+            "subjects_out": self._number(f"SELECT count(DISTINCT {plan.person}) FROM kept"),
             "refused": refused or ("identifier" if identifiers else ""),
             "k_before": 0, "small_before": 0, "without": {}, "losses": {},
         }  # fmt: skip
@@ -798,13 +800,16 @@ class Match(Build):
             self.engine.execute(self.plan.source().sql)
             self.engine.execute("CREATE TEMP TABLE wanted (value VARCHAR)")
             self.engine.execute("INSERT INTO wanted SELECT DISTINCT unnest(?)", [wanted["values"]])
-            known = f"SELECT DISTINCT {subject} AS subject FROM source WHERE {subject} IS NOT NULL"
-            token, pseudonym = (self.plan.hmac(key, "subject") for key in ("token", "pseudonym"))
+            known = f"SELECT DISTINCT {subject} AS subject, {subject} AS named FROM source WHERE {subject} IS NOT NULL"
+            if self.plan.daily:  # under the name of each day too
+                each = self.plan.name_of_day(subject, self.plan.day("source"))
+                known += f" UNION SELECT {subject}, {each} FROM source WHERE {subject} IS NOT NULL"
+            token, pseudonym = self.plan.hmac("token", "subject"), self.plan.hmac("pseudonym", "named")
             found: dict[str, object] = {}
             if wanted["by"] == "token":
-                tokens = f"SELECT subject, {token} AS token FROM ({known}) known"
+                tokens = f"SELECT named, {token} AS token FROM ({known}) known"
                 self.engine.execute(
-                    f"CREATE TEMP TABLE met AS SELECT subject FROM ({tokens}) t JOIN wanted ON token = value"
+                    f"CREATE TEMP TABLE met AS SELECT named FROM ({tokens}) t JOIN wanted ON token = value"
                 )
             for name, key in wanted["keys"].items():
                 self._take("pseudonym", key)

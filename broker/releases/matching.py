@@ -12,6 +12,7 @@ from django.conf import settings
 
 from broker.keys.models import DataKey
 from broker.keys.store import KeyStore
+from consent import treatments
 from consent.models import Convention
 from zones import sources
 from zones.models import Column, ColumnRole, DatasetVersion, VersionFile
@@ -51,6 +52,14 @@ def _of_subjects(version: DatasetVersion) -> tuple[VersionFile, list[Column]]:
     return file, list(version.dataset.columns.filter(table=file.table_id).order_by("position"))
 
 
+def _day_of(version: DatasetVersion, columns: list[Column]) -> dict:
+    """What a recipe says of pseudonyms that last a day, where these do."""
+    for column in columns:
+        column.dataset = version.dataset
+    day = treatments.day_of(columns)
+    return {"daily": {"column": day}} if day else {}
+
+
 def _ask(version: DatasetVersion, *, by: str, values: list[str], conventions, covered_by: str) -> dict:
     from broker.releases.tasks import run_engine
 
@@ -67,7 +76,7 @@ def _ask(version: DatasetVersion, *, by: str, values: list[str], conventions, co
         "recipe": {
             "personal": True, "columns": [], "subject_key": subject, "minors": {"age_column": None}, "rank_by": None,
             "quasi_identifiers": [], "identifiers": [], "reading": file.reading,
-            "source_columns": [column.name for column in columns], "output": {},
+            "source_columns": [column.name for column in columns], "output": {}, **_day_of(version, columns),
         },
         "scratch": str(scratch), "memory_mib": MEMORY_MIB, "threads": 2, "opposed": [], "pseudonym_key": "",
         "token_key": keys.open("token", f"zone:{zone}", covered_by=covered_by).decode(),

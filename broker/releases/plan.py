@@ -12,9 +12,14 @@ who may leave, minors out) -> `common_n`, `bounds` -> `graded` (`counted` as it 
 is counted by subject is counted in `met`, a fraction of the rows: the rows themselves are read once more, and sorted
 once (docs/adr/0014). Tables `opposed(token)` and `consented(token)` are filled by the engine before `subject`, and
 `commune_group(code, area)` where a column is brought to groups of communes (`lookups`).
+
+Where a pseudonym lasts a day (`daily`), `day` has one row a subject's day, and `leaving` one for each that leaves: its
+own block of the file. Where the ends of trips are cut (`trace`), `point` holds the points and `stays` the lines left;
+`eligible` is `counted` before the others go. Objections, consents, samples and k are of subjects, never of days.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 from broker import parquet
 from broker.releases import treating
@@ -33,6 +38,7 @@ IDENTIFYING = (
 )
 # Codes of SNOMED CT extensions have as many figures as a social security number; before their check digit they say so.
 SNOMED = r"^[0-9]{6,15}1[0-5][0-9]\z"
+SEPARATOR = 31  # the sign between a name and a value, under the HMAC: a control sign stands in no name
 SCANNED = 6  # signs: shorter values meet an identifier by chance
 LINE_MAX = 2 * 1024**2  # bytes; the reader of sources refuses a line of half of it
 
@@ -63,6 +69,8 @@ class Plan:
         self.subject = recipe["subject_key"]
         self.age = recipe["minors"]["age_column"]
         self.rank = recipe["rank_by"]
+        self.daily = (recipe.get("daily") or {}).get("column")
+        self.trace = recipe.get("trace")
         self.quasi = recipe["quasi_identifiers"]
 
     def _say(self, word: str, **parts) -> str:
@@ -113,11 +121,12 @@ class Plan:
             return [self.source(), Statement("kept", "plain", 60, self._plain())]
         return [
             self.source(),
+            *self._mobility(),
             Statement("met", "source", 20, self._met()),
             Statement("subject", "subject", 30, self._subject()),
             Statement("tally", "subject", 36, self._tally()),
             *([Statement("age", "age", 40, self._ages(source="met"))] if self.age else []),
-            Statement("counted", "base", 45, self._say("table", name="counted") + self._base(rows="met")),
+            *self._eligible(),
             *self._measures(),
             Statement("graded", "treated", 58, self._say("table", name="graded") + self._treated(rows="counted")),
             Statement("class", "class", 60, self._classes()),
@@ -146,11 +155,13 @@ class Plan:
             shown = [c for c in self.columns if c["name"] == self.age]
             if all(c["treatment"]["kind"] == "band_age" for c in shown):
                 found.add(self.age)
-        return found - {self.subject, *self.recipe["identifiers"], *self.recipe["reading"].get("absent", ())}
+        looked_at = {self.subject, self.daily, *(self.trace or {}).values(), *self.recipe["identifiers"]}
+        return found - looked_at - set(self.recipe["reading"].get("absent", ()))
 
     def _needed(self) -> set[str]:
         """The columns of the file that the build looks at."""
         needed = {c["name"] for c in self.columns} | {self.subject, self.age, (self.rank or {}).get("column")}
+        needed |= {self.daily, *(self.trace or {}).values()}
         return {name for name in needed | set(self.recipe["identifiers"]) if name}
 
     def read(self, needed: set[str]) -> str:
@@ -216,8 +227,67 @@ class Plan:
         """What stands together in a row: subject, age, what is counted; and in how many rows."""
         pairs = {c["treatment"]["pair"] for c in self._counted() if c["treatment"].get("pair")}
         names = {self.subject, self.age, *(c["name"] for c in self._counted()), *pairs} - {None}
-        every = ", ".join(name_of(name) for name in sorted(names))
-        return self._say("table", name="met") + f"SELECT {every}, count(*) AS terrain_n FROM source GROUP BY {every}"
+        every, rows = ", ".join(name_of(name) for name in sorted(names)), "source"
+        if self.daily:
+            rows = f"(SELECT {every}, {self._moved()}"
+            every += ", terrain_day" + (", terrain_left" if self.trace else "")
+        return self._say("table", name="met") + f"SELECT {every}, count(*) AS terrain_n FROM {rows} GROUP BY {every}"
+
+    def _moved(self) -> str:
+        """The day of a row, and whether it is a point that is left, with the rows they are read from."""
+        day = f"{self.day('source')} AS terrain_day"
+        if not self.trace:
+            return f"{day} FROM source) dated"
+        left = "(stays.terrain_line IS NOT NULL) AS terrain_left"
+        return f"{day}, {left} FROM source LEFT JOIN stays ON stays.terrain_line = source.terrain_line) dated"
+
+    def day(self, table: str) -> str:
+        """The day of a row of `table`, which makes its pseudonym."""
+        return treating.day(f"{table}.{name_of(self.daily or '')}", say=self._say)
+
+    def name_of_day(self, subject: str, day: str) -> str:
+        """What the pseudonym of a subject's day is the HMAC of."""
+        return f"{subject} || chr({SEPARATOR}) || {day}"
+
+    def _mobility(self) -> list[Statement]:
+        """The days of subjects, each under a name of its own; the points of their trips, and those that are left."""
+        if not self.daily:
+            return []
+        subject, table = name_of(self.subject), partial(self._say, "table")
+        days = f"SELECT DISTINCT {subject} AS subject, {self.day('source')} AS terrain_day FROM source"
+        keyed = self.hmac("pseudonym", self.name_of_day("subject", "terrain_day"))
+        named = f"SELECT subject, terrain_day, {keyed} AS terrain_h FROM ({days} WHERE {subject} IS NOT NULL) dated"
+        numbered = f"SELECT *, row_number() OVER (ORDER BY terrain_h) AS terrain_did FROM ({named}) keyed"
+        found = [Statement("day", "day", 8, table(name="day") + numbered)]
+        if self.trace:
+            left = treating.inside_of_trips("point", say=self._say)
+            found += [
+                Statement("point", "trace", 10, table(name="point") + treating.points(self._placed(), say=self._say)),
+                Statement("stays", "trace", 14, table(name="stays") + left),
+            ]
+        return found
+
+    def _placed(self) -> str:
+        """Every row of a subject with its place and its moment, null where they cannot be read."""
+        traced = self.trace or {}
+        place = {c["name"]: self._typed(c, "source.") for c in self.columns}
+        at = self._say("try_cast", x=f"source.{name_of(traced['time'])}", type="TIMESTAMP")
+        return (
+            f"SELECT source.terrain_line, day.terrain_did, day.terrain_h, {place[traced['latitude']]} AS terrain_y, "
+            f"{place[traced['longitude']]} AS terrain_x, {at} AS terrain_t FROM source JOIN day "
+            f"ON day.subject = source.{name_of(self.subject)} AND day.terrain_day = {self.day('source')}"
+        )
+
+    def _eligible(self) -> list[Statement]:
+        """`counted`: what is counted of those who may leave, without the points that are trimmed."""
+        table, rows = partial(self._say, "table"), self._base(rows="met")
+        if not self.trace:
+            return [Statement("counted", "base", 45, table(name="counted") + rows)]
+        left = "SELECT * FROM eligible WHERE terrain_left"
+        return [
+            Statement("eligible", "base", 45, table(name="eligible") + rows),
+            Statement("counted", "base", 46, table(name="counted") + left),
+        ]
 
     def _subject(self) -> str:
         """One row a subject who does not object: `terrain_sid` a small number, `terrain_h` its HMAC under the
@@ -245,9 +315,13 @@ class Plan:
         return self._say("table", name="tally") + f"SELECT {', '.join(sums)} {joined}"
 
     def tally(self) -> str:
-        """Rows read, without a subject, known, agreed, drawn; rows left before small classes go; rows kept."""
-        base = "(SELECT CAST(coalesce(sum(terrain_n), 0) AS BIGINT) FROM graded)"
-        return f"SELECT rows_in, no_subject, known, agreed, drawn, {base}, (SELECT count(*) FROM kept) FROM tally"
+        """Rows read, without a subject, known, agreed, drawn, adult; rows left before small classes go; rows kept."""
+        adults, base = (
+            f"(SELECT CAST(coalesce(sum(terrain_n), 0) AS BIGINT) FROM {rows})"
+            for rows in ("eligible" if self.trace else "graded", "graded")
+        )
+        counts = f"{adults}, {base}, (SELECT count(*) FROM kept)"
+        return f"SELECT rows_in, no_subject, known, agreed, drawn, {counts} FROM tally"
 
     def hmac(self, key: str, of: str) -> str:
         """HMAC-SHA-256 of the text `of` under the key of that name, in hexadecimal."""
@@ -290,8 +364,17 @@ class Plan:
         what is counted."""
         blanked = {one["column"]: number for number, one in enumerate(self.blanked)}
         held = self._counted() if rows == "met" else self.columns
-        own = ["terrain_n"] if rows == "met" else ["terrain_line"]
+        own = ["terrain_n", *(["terrain_left"] if self.trace else [])] if rows == "met" else ["terrain_line"]
         columns, joins = [f"{rows}.{name}" for name in own], ""
+        same = f"{rows}.{name_of(self.subject)} = {subjects}.subject"
+        if self.daily and subjects == "leaving":
+            same += f" AND {self.day(rows)} = leaving.terrain_day"
+            columns.append("leaving.terrain_person")
+        elif self.daily and rows == "met":
+            joins += " JOIN day ON day.subject = subject.subject AND day.terrain_day = met.terrain_day"
+            columns.append("day.terrain_did")
+        if self.trace and rows == "source":
+            joins += " JOIN stays ON stays.terrain_line = source.terrain_line"
         for c in held:
             name = c["name"]
             of = f"{rows}.{name_of(name)}"
@@ -323,7 +406,7 @@ class Plan:
         agreed = " AND subject.consented AND subject.sampled" if subjects == "subject" else ""
         found = (
             f"SELECT {subjects}.terrain_sid, {', '.join(columns)} FROM {rows} JOIN {subjects} "
-            f"ON {rows}.{name_of(self.subject)} = {subjects}.subject{agreed}"
+            f"ON {same}{agreed}"
             + (f" LEFT JOIN age ON {rows}.{name_of(self.age)} = age.value" if self.age else "")
             + joins
         )
@@ -364,6 +447,8 @@ class Plan:
         is_counted = rows == "counted"
         held = self._counted() if is_counted else self.columns
         shown, joins = (["terrain_sid", "terrain_n"], []) if is_counted else (list(CARRIED), [])
+        if self.daily:
+            shown.append("terrain_did" if is_counted else "terrain_person")
         merged = {name: number for number, name in enumerate(self.merged)}
         clipped = {name: number for number, name in enumerate(self.clipped)}
         for column in held:
@@ -422,18 +507,26 @@ class Plan:
         return f" WHERE NOT EXISTS (SELECT 1 FROM class WHERE {same})"
 
     def _leaving(self) -> str:
-        """The subjects with rows that leave, in the order of their pseudonyms: `terrain_sid` is how many rows of other
-        subjects stand before theirs in the file, hence their own number."""
-        pseudonym = self._say("packed", h="substr(terrain_h, 1, 32)")
-        number = treating.subject_number(self._say)
-        left = f"SELECT terrain_sid, sum(terrain_n) AS n FROM graded{self._spared('graded')} GROUP BY terrain_sid"
-        before = "CAST(sum(n) OVER (ORDER BY terrain_sid) - n AS BIGINT)"
+        """The subjects with rows that leave, or their days, in the order of their pseudonyms: `terrain_sid` is how many
+        rows of other pseudonyms stand before theirs in the file, hence their own number."""
+        of, number = ("day", "terrain_did") if self.daily else ("subject", "terrain_sid")
+        pseudonym = self._say("packed", h=f"substr({of}.terrain_h, 1, 32)")
+        left = f"SELECT {number}, sum(terrain_n) AS n FROM graded{self._spared('graded')} GROUP BY {number}"
+        before = f"CAST(sum(n) OVER (ORDER BY {number}) - n AS BIGINT)"
+        own = treating.subject_number(self._say, of=of)
+        own_day = "day.terrain_day, subject.terrain_sid AS terrain_person, " if self.daily else ""
+        day = " JOIN day ON day.subject = subject.subject" if self.daily else ""
         return self._say("table", name="leaving") + (
-            f"SELECT subject.subject, subject.token, placed.place AS terrain_sid, "
-            f"{pseudonym} AS terrain_pseudonym, CAST({number} AS BIGINT) AS terrain_number FROM subject "
-            f"JOIN (SELECT terrain_sid, {before} AS place FROM ({left}) of_each) placed "
-            "ON placed.terrain_sid = subject.terrain_sid"
+            f"SELECT subject.subject, subject.token, {own_day}placed.place AS terrain_sid, "
+            f"{pseudonym} AS terrain_pseudonym, CAST({own} AS BIGINT) AS terrain_number FROM subject{day} "
+            f"JOIN (SELECT {number}, {before} AS place FROM ({left}) of_each) placed "
+            f"ON placed.{number} = {of}.{number}"
         )
+
+    @property
+    def person(self) -> str:
+        """The number of the subject of a row of `kept`, whose pseudonym may last a day."""
+        return "terrain_person" if self.daily else "terrain_sid"
 
     BY = "terrain_sid, terrain_order NULLS LAST, terrain_line"
 
@@ -461,7 +554,8 @@ class Plan:
 
     def tokens(self) -> str:
         """The zone tokens of the subjects in the file, sorted, hexadecimal."""
-        return "SELECT token FROM leaving WHERE terrain_sid IN (SELECT terrain_sid FROM kept) ORDER BY token"
+        each = "DISTINCT token" if self.daily else "token"
+        return f"SELECT {each} FROM leaving WHERE terrain_sid IN (SELECT terrain_sid FROM kept) ORDER BY token"
 
     def merges(self) -> str:
         """For each column of `merged`, how many cells of the rows kept were."""
@@ -526,10 +620,11 @@ class Plan:
 
     def smallest_class(self) -> str:
         """k as it stands in the file: the smallest number of distinct subjects in a class of the rows kept."""
+        subjects = f"count(DISTINCT {self.person})"
         if not self.quasi:
-            return "SELECT count(DISTINCT terrain_sid) FROM kept"
+            return f"SELECT {subjects} FROM kept"
         names = ", ".join(name_of(name) for name in self.quasi)
-        classes = f"SELECT count(DISTINCT terrain_sid) AS subjects FROM kept GROUP BY {names}"
+        classes = f"SELECT {subjects} AS subjects FROM kept GROUP BY {names}"
         return f"SELECT min(subjects) FROM ({classes}) classes"
 
     def losses(self, name: str) -> str:

@@ -21,6 +21,8 @@ A recipe is a JSON object; its canonical form (RFC 8785) is hashed, and the hash
     blanked         columns of codes: {"column", "codes", "classes", "categories", "beginnings"}: a cell whose code is
                     of one of these is made empty (G24; `consent.codes` says how a code is compared)
     sample          {"per_mille"} or absent: the share of subjects who may be in it
+    daily           {"column"} or absent: a subject bears another pseudonym every day of that moment
+    trace           {"latitude", "longitude", "time"} or absent: the points of trips whose ends are cut
     rank_by         {"column", "order": "number" | "time"} or null: the order of a subject's events
     output          {"format": "parquet" | "csv", "sealed": bool}
     engine          {"plan": 2, "duckdb": "2.0.0"}
@@ -79,6 +81,16 @@ How the treatments are measured, so that a stranger finds the same bytes:
 * Points: `consent.treatments` gives the formula of the grid.
 * Sample: a subject is in when characters 41 to 48 of their HMAC, as hexadecimal, are below floor(2^32 * per_mille /
   1000): the same subjects for every recipe of a convention. The others' rows are `not_sampled`, after `no_consent`.
+* Day: the first ten signs of the moment as ISO text ("" where there is none); the pseudonym is the HMAC of the subject,
+  U+001F and that day, and `event_rank` counts within it. Objections, samples and classes of k are of subjects.
+* Trace: the rows of a subject's day that have a place and a moment, in order of time; of one moment the first line. How
+  far a point is from another is sqrt(x^2 + y^2) metres, with y = 111195 * difference of latitudes and x = 111195 *
+  difference of longitudes * cos(its own latitude). A point rests if the first one 600 s or more after it, or the last
+  one 600 s or more before it, is less than 100 m away. Points part into trips where more than 600 s lie between two,
+  and where rest begins or ends: midnight parts them too. Those that rest, those less than 300 + (characters 49 to 56 of
+  the day's HMAC) mod 201 metres from the first point of their trip, or less than 300 + (characters 57 to 64) mod 201
+  from its last, and all but the first of those left in a minute, are `trimmed`, after `minor`: nothing is measured on
+  them.
 * `event_rank`: 1, 2, 3 ... within the subject among released rows, by `rank_by` then by line of the source.
 * Shift in days: (characters 33 to 40 of the subject's HMAC, as hexadecimal) mod 365, minus 182; in whole weeks
   (`shift_weeks`): the same number mod 9, times 7, minus 28.
@@ -138,14 +150,14 @@ def compose(
         raise BadInput(
             _("Ce jeu contient des données personnelles sans clé de sujet : son responsable doit l'indiquer.")
         )
-    made = _Tables(version, every, offered, set(wanted)).made()
+    environment = convention.offer.delivery_mode == "environment"
+    made = _Tables(version, every, offered, set(wanted), environment=environment).made()
     left = [c for t in made for c in t["columns"] if c["treatment"]["kind"] not in ("drop", "pseudonym", "rekey")]
     if not left:
         raise BadInput(_("Aucune colonne ne resterait dans la remise. Cochez au moins une colonne offerte."))
     shifts = {f"{t['name']}.{c['name']}": c["treatment"] for t in made for c in t["columns"]}
     if refused := treatments.disagreements({p: way for p, way in shifts.items() if way["kind"].startswith("shift")}):
         raise BadInput(" ".join(refused))
-    environment = convention.offer.delivery_mode == "environment"
     minors = _minors(convention, version, every)
     common = {
         "kind": "experimental",
@@ -169,7 +181,13 @@ def compose(
         "ruleset": ruleset,
         **({"sample": {"per_mille": per_mille}} if per_mille and dataset.is_personal else {}),
     }  # fmt: skip
+    daily = treatments.day_of(every) if dataset.is_personal else None
     if len({c.table_id for c in every}) > 1 or minors.get("birth") or made[0]["keys"]:
+        if daily:
+            raise BadInput(
+                _("Un jeu de trajets ou de recharges ne se remet que d'une table, sans naissance ni clé de lignes : un "
+                  "pseudonyme y dure un jour.")
+            )  # fmt: skip
         return {**common, **_format_2(version, every, made, minors)}
     [only] = made
     told = {name: only[name] for name in TOLD_BY_ONE}
@@ -177,6 +195,7 @@ def compose(
         "format": 1,
         **common,
         **told,
+        **_by_day(daily, only["columns"], environment=environment),
         "dataset": {
             "slug": dataset.slug, "version": version.number, "source_sha256": version.sha256, "rows": version.rows,
         },
@@ -248,8 +267,9 @@ def _require_ages(made: list[dict], subjects: str, minors: dict) -> None:
 class _Tables:
     """The tables of a recipe, as the columns of a dataset declare them."""
 
-    def __init__(self, version, every, offered: dict, wanted: set[str]):
+    def __init__(self, version, every, offered: dict, wanted: set[str], *, environment: bool):
         self.version, self.every, self.offered, self.wanted = version, every, offered, wanted
+        self.environment = environment  # secure: what is asked stays inside
         self.personal = version.dataset.is_personal
         self.files = {file.table_id: file for file in version.files.select_related("table")}
         self.columns: dict[int, list] = {}
@@ -281,6 +301,8 @@ class _Tables:
             if refused := treatments.problems(treatment, column, approved=approved, columns=columns):
                 raise BadInput(" ".join(refused))
             treatment = _settled(treatments.with_codes(treatment, column), self.version)
+            if self.personal and not self.environment:
+                treatment = treatments.outside(treatment, column)
             if self.personal and not subject and treatment["kind"] in ("shift_days", "shift_weeks"):
                 treatment = {"kind": "keep"}  # a date of nobody: that of a unit's opening, of a code's validity
             released.append({"name": column.name, "type": column.type, "role": column.role, "treatment": treatment})
@@ -357,6 +379,25 @@ def _blanked(name: str, treatment: dict, *, approved: bool) -> dict:
         "column": name, "codes": treatment["codes"], "classes": list(classes),
         "categories": list(of.categories), "beginnings": list(of.beginnings),
     }  # fmt: skip
+
+
+def _by_day(daily: str | None, columns: list[dict], *, environment: bool) -> dict:
+    """A new pseudonym every day, and the trips whose ends are cut. Raises BadInput where they may not leave so."""
+    points = {c["treatment"]["axis"]: c["name"] for c in columns if c["treatment"]["kind"] == "trim_trace"}
+    if not daily:
+        if points:
+            raise BadInput(_("Un trajet ne se coupe qu'avec l'heure de ses points : indiquez la colonne qui la dit."))
+        return {}
+    if any(c["treatment"]["kind"].startswith("shift") for c in columns):
+        raise BadInput(_("Un pseudonyme d'un jour et des dates décalées ne vont pas ensemble : coupez l'heure."))
+    if points and not environment:
+        raise BadInput(
+            _("Hors d'un environnement sécurisé, un trajet ne part qu'au carreau d'un kilomètre : changez l'offre.")
+        )
+    for column in columns:
+        if column["treatment"]["kind"] == "pseudonym":
+            column["treatment"] = {**column["treatment"], "per": "day"}
+    return {"daily": {"column": daily}, **({"trace": {**points, "time": daily}} if points else {})}
 
 
 def _settled(treatment: dict, version) -> dict:

@@ -13,11 +13,10 @@ from dataclasses import replace
 
 from broker.releases import treating
 from broker.releases.dialects import name_of, text_of
-from broker.releases.plan import Plan, Statement
+from broker.releases.plan import SEPARATOR, Plan, Statement
 from broker.releases.treating import MERGED, clipped, is_reinforced, merged, treated
 
 NO_TEXT, NO_AGE = "CAST(NULL AS STRING)", "CAST(NULL AS INTEGER)"  # a table of Spark's has a type for every column
-SEPARATOR = 31  # the sign between the name of a key and its value, under the HMAC: a control sign stands in no name
 SCANNED = 6  # signs: shorter values meet by chance
 SCANNED_DIGITS = 9  # figures alone meet by chance further
 

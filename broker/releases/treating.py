@@ -102,9 +102,10 @@ def band_age(cell: Cell) -> str:
     )
 
 
-def subject_number(say: Callable[..., str]) -> str:
-    """A number that is the subject's own, from the part of its HMAC that is no part of the pseudonym."""
-    return say("hex_number", h="substr(terrain_h, 33, 8)")
+def subject_number(say: Callable[..., str], *, of: str = "") -> str:
+    """A number that is the subject's own, from the part of its HMAC that is no part of the pseudonym. `of`: the table
+    that the HMAC stands in, where there are several."""
+    return say("hex_number", h=f"substr({of + '.' if of else ''}terrain_h, 33, 8)")
 
 
 def shift_days(cell: Cell) -> str:
@@ -161,6 +162,66 @@ def _rounded(value: str, decimals: int) -> str:
     return f"CASE WHEN abs({value}) < 1e12 THEN floor({value} * {scale} + 0.5e0) / {scale} ELSE {value} END"
 
 
+PAUSE, REST = 600, 100  # a pause between trips in seconds; how far one may stray in a rest, in metres
+NEAR, SPREAD = 300, 201  # metres cut at each end of a trip at least, and how many more there may be
+
+
+def day(moment: str, *, say) -> str:
+    """The day of a moment as text, "" where there is none."""
+    return f"coalesce(substr(CAST({say('try_cast', x=moment, type='TIMESTAMP')} AS STRING), 1, 10), '')"
+
+
+def _metres(*, y0: str, x0: str) -> str:
+    """How far a point is from (`y0`, `x0`): on a plane, the cosine being of its own latitude."""
+    north, east = f"111195e0 * (terrain_y - {y0})", f"111195e0 * (terrain_x - {x0}) * cos(radians(terrain_y))"
+    return f"sqrt({north} * ({north}) + {east} * ({east}))"
+
+
+def points(rows: str, *, say) -> str:
+    """The points of `rows` (`terrain_line`, `terrain_did` of the subject's day, `terrain_h`, `terrain_y`, `terrain_x`,
+    `terrain_t`) that have a place and a moment, the first line of a moment: `terrain_at` in microseconds, and whether
+    the point rests."""
+    by = "PARTITION BY terrain_did ORDER BY terrain_at"
+    ahead = f"OVER ({by} RANGE BETWEEN {PAUSE * 10**6} FOLLOWING AND UNBOUNDED FOLLOWING)"
+    behind = f"OVER ({by} RANGE BETWEEN UNBOUNDED PRECEDING AND {PAUSE * 10**6} PRECEDING)"
+    first = "row_number() OVER (PARTITION BY terrain_did, terrain_at ORDER BY terrain_line)"
+    met = f"SELECT *, {say('micros', t='terrain_t')} AS terrain_at FROM ({rows}) placed"
+    known = "terrain_x IS NOT NULL AND terrain_y IS NOT NULL AND terrain_at IS NOT NULL"
+    every = f"SELECT *, {first} AS terrain_same FROM ({met}) timed WHERE {known}"
+    once = f"SELECT * FROM ({every}) every WHERE terrain_same = 1"
+    seen = (
+        f"SELECT *, first_value(terrain_y) {ahead} AS terrain_y1, first_value(terrain_x) {ahead} AS terrain_x1, "
+        f"last_value(terrain_y) {behind} AS terrain_y0, last_value(terrain_x) {behind} AS terrain_x0 FROM ({once}) once"
+    )
+    rests = " OR ".join(f"coalesce({_metres(y0=f'terrain_y{n}', x0=f'terrain_x{n}')} < {REST}, false)" for n in (0, 1))
+    shown = "terrain_line, terrain_did, terrain_h, terrain_y, terrain_x, terrain_t, terrain_at"
+    return f"SELECT {shown}, ({rests}) AS terrain_rests FROM ({seen}) seen"
+
+
+def inside_of_trips(table: str, *, say) -> str:
+    """The lines of the points (`points`) that are left: on a trip, far enough from both its ends, one a minute."""
+    by = "PARTITION BY terrain_did ORDER BY terrain_at"
+    lone = f"terrain_at - lag(terrain_at) OVER ({by}) > {PAUSE * 10**6}"
+    parts = f"coalesce({lone} OR terrain_rests <> lag(terrain_rests) OVER ({by}), true)"
+    begun = f"SELECT *, CASE WHEN {parts} THEN 1 ELSE 0 END AS terrain_new FROM {table}"
+    trips = f"SELECT *, sum(terrain_new) OVER ({by} ROWS UNBOUNDED PRECEDING) AS terrain_trip FROM ({begun}) begun"
+    trip = "PARTITION BY terrain_did, terrain_trip ORDER BY terrain_at"
+    whole = f"OVER ({trip} ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)"
+    ends = ", ".join(
+        f"{word}_value(terrain_{axis}) {whole} AS terrain_{axis}{n}"
+        for n, word in enumerate(("first", "last"))
+        for axis in "yx"
+    )
+    far = " AND ".join(
+        f"{_metres(y0=f'terrain_y{n}', x0=f'terrain_x{n}')} >= "
+        f"{NEAR} + CAST({say('hex_number', h=f'substr(terrain_h, {at}, 8)')} % {SPREAD} AS INTEGER)"
+        for n, at in enumerate((49, 57))
+    )
+    minute = "row_number() OVER (PARTITION BY terrain_did, date_trunc('minute', terrain_t) ORDER BY terrain_at)"
+    inside = f"SELECT terrain_line, {minute} AS terrain_n FROM (SELECT *, {ends} FROM ({trips}) trips) ended"
+    return f"SELECT terrain_line FROM ({inside} WHERE NOT terrain_rests AND {far}) minutes WHERE terrain_n = 1"
+
+
 def area(column: str, table: str) -> str:
     """The group of communes of the code in `column`, found in `table`; of a commune unknown there, the département."""
     return f"coalesce({table}.area, {_department(column)})"
@@ -199,7 +260,7 @@ VALUES: dict[str, Callable[[Cell], str]] = {
 
 # Kinds that release a value of the column's own type: one that is not of it refuses the build.
 TYPED = frozenset(
-    {"keep", "clip", "round", "shift_days", "shift_weeks", "minute", "hour", "day", "month", "grid_1km"}
+    {"keep", "clip", "round", "shift_days", "shift_weeks", "minute", "hour", "day", "month", "grid_1km", "trim_trace"}
 )  # fmt: skip
 
 

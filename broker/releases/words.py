@@ -9,6 +9,8 @@ STEPS = {
     "source": gettext_lazy("Lecture de la source"),
     "subject": gettext_lazy("Pseudonymes et oppositions"),
     "age": gettext_lazy("Âges et mineurs"),
+    "day": gettext_lazy("Pseudonymes du jour"),
+    "trace": gettext_lazy("Bouts de trajets"),
     "base": gettext_lazy("Âges et mineurs"),
     "common": gettext_lazy("Catégories rares"),
     "bounds": gettext_lazy("Bornes des mesures"),

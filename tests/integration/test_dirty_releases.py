@@ -131,6 +131,11 @@ def test_charging_sessions_leave_in_the_year_2014_and_in_calendar_time(places):
     assert {f"{moment:%Y-%m-%d %H:%M:%S}" for moment in begun} <= known, (
         "the clock of the source, unshifted, to the minute"
     )
+    days = {(row[0], moment.date()) for row, moment in zip(rows, begun, strict=True)}
+    assert len({pseudonym for pseudonym, _day in days}) == len(days), "another pseudonym every day"
+    assert release.subjects_out < len(days) / 2
+    told = release.manifest["described"]["words"][release.recipe["dataset"]["slug"]]
+    assert told["userId"].endswith("un autre chaque jour") and "pour un jour" in told["pseudonym"]
     assert release.k_min >= 10
     assert release.manifest["reading"] == mends_in_words(Reading.of(release.recipe["reading"]))
     assert sum(release.recipe["reading"]["mended"]["century"]["created"].values()) == 3395

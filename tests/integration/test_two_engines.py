@@ -20,6 +20,7 @@ import pytest
 from broker.releases import engine, spark
 from broker.releases.plan import Plan
 from tests import releasing, servers, tables
+from tests.unit.test_treatings import a_trace_recipe, as_csv, trips_of_real_points
 
 KEY, TOKEN_KEY = "0123456789abcdef" * 4, "fedcba9876543210" * 4
 BANDS = {"kind": "band_age", "width": 5, "top": 90}
@@ -195,6 +196,17 @@ def test_only_those_who_consent_leave_from_both_engines(tmp_path, server):
 
     assert told["dropped"]["no_consent"] > 0
     assert told["rows_out"] > 0
+
+
+def test_trips_leave_alike_from_both_engines_under_a_pseudonym_a_day(tmp_path, server, real_data):
+    header, rows = trips_of_real_points(real_data)
+    source = tmp_path / "trips.csv"
+    source.write_text(as_csv(header, rows), encoding="utf-8")
+
+    told = both(tmp_path, {**a_trace_recipe(header), "consent": None, "blanked": []}, source, server)
+
+    assert told["dropped"]["trimmed"] > 0 and told["rows_out"] > 20
+    assert told["subjects_out"] == 2
 
 
 def test_data_without_persons_leave_alike_from_both_engines(tmp_path, server, real_data):

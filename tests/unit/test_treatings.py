@@ -3,7 +3,10 @@
 import csv
 import gzip
 import io
+import itertools
 import json
+import math
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -61,7 +64,8 @@ def released(tmp_path, recipe, text: str) -> tuple[list[str], list[tuple], dict]
         for name, a, b in zip(names, got, want, strict=True)
         if not recompute.same(a, b)
     ] == []
-    assert last["result"]["dropped"] == counts["dropped"]
+    for told in ("dropped", "subjects_out", "k_min"):
+        assert last["result"][told] == counts[told]
     return names, table, last["result"]
 
 
@@ -317,6 +321,139 @@ def test_a_measure_is_not_rounded_out_of_its_bounds():
 
     assert treatments.problems({"kind": "round", "decimals": 1}, column)
     assert treatments.problems({"kind": "round", "decimals": 9, "low_per_mille": 5, "high_per_mille": 995}, column)
+
+
+# ------------------------------------------------------------------------------------------------ mobility
+
+
+def trips_of_real_points(folder) -> tuple[list[str], list[list[str]]]:
+    """The real minute of driving of comma2k19, a point every 0.6 s, driven on and on: two cars, three days, two trips a
+    day of six minutes, each minute starting where the one before ended."""
+    header, rows = read(folder / "av-zones" / "city" / "comma2k19-seg40" / "gnss_live_ublox.csv")
+    t, y, x = (header.index(name) for name in ("utc_timestamp_ms", "latitude_deg", "longitude_deg"))
+    start, rows = float(rows[0][t]), [*rows[:-1:6], rows[-1]]
+    far = [float(rows[-1][n]) - float(rows[0][n]) for n in (y, x)]
+    out = []
+    for car, day, trip in itertools.product(("A", "B"), (5, 6, 7), (8, 17)):
+        begun = datetime.fromisoformat(f"2026-01-0{day} {trip:02d}:59:00")
+        for minute, row in itertools.product(range(6), rows):
+            second = timedelta(milliseconds=round(float(row[t]) - start)) + minute * timedelta(seconds=58)
+            place = [repr(float(row[n]) + minute * step) for n, step in zip((y, x), far, strict=True)]
+            out.append([car, (begun + second).isoformat(sep=" "), *place, row[header.index("speed_m_s")]])
+    return ["car", "at", "lat", "lon", "speed"], out
+
+
+def a_trace_recipe(header, **more) -> dict:
+    ways = {
+        "at": ("timestamp", "timestamp", {"kind": "minute"}),
+        "lat": ("number", "geo", {"kind": "trim_trace", "axis": "latitude", "pair": "lon"}),
+        "lon": ("number", "geo", {"kind": "trim_trace", "axis": "longitude", "pair": "lat"}),
+        "speed": ("number", "measure", {"kind": "keep"}),
+    }
+    traced = {"daily": {"column": "at"}, "trace": {"time": "at", "latitude": "lat", "longitude": "lon"}}
+    return a_recipe(header, ways, subject="car", **traced, rank_by={"column": "at", "order": "time"}, **more)
+
+
+def metres(line: tuple, y: float, x: float) -> float:
+    return math.hypot((line[3] - y) * 111195, (line[4] - x) * 111195 * math.cos(math.radians(y)))
+
+
+def test_real_trips_lose_their_ends_and_keep_a_point_a_minute_under_a_pseudonym_of_the_day(tmp_path, real_data):
+    header, rows = trips_of_real_points(real_data)
+
+    _names, table, told = released(tmp_path, a_trace_recipe(header), as_csv(header, rows))
+
+    assert told["dropped"]["trimmed"] == len(rows) - len(table) > 0
+    assert len({line[0] for line in table}) == 6  # two cars, three days
+    assert told["subjects_out"] == 2
+    assert len({(line[0], line[2]) for line in table}) == len(table)  # one a minute
+    ends = [(float(row[2]), float(row[3])) for row in (rows[0], rows[len(rows) // 12 - 1])]
+    assert min(metres(line, *end) for line in table for end in ends) >= 300
+    ranks: dict[str, list[int]] = {}
+    for line in table:
+        ranks.setdefault(line[0], []).append(line[1])
+    assert all(each == list(range(1, len(each) + 1)) for each in ranks.values())  # no rank tells of the day before
+
+
+def test_where_a_car_rests_with_its_engine_on_its_trip_ends(tmp_path, real_data):
+    header, rows = trips_of_real_points(real_data)
+    there = rows[: len(rows) // 12]
+    arrived = datetime.fromisoformat(there[-1][1])
+    rest = [[*there[-1][:1], str(arrived + timedelta(seconds=5 * n)), *there[-1][2:4], "0"] for n in range(1, 300)]
+    left = datetime.fromisoformat(rest[-1][1])
+    back = [
+        [row[0], (left + (arrived - datetime.fromisoformat(row[1]))).isoformat(sep=" "), *row[2:]]
+        for row in reversed(there)
+    ]
+
+    _names, table, _told = released(tmp_path, a_trace_recipe(header, k=1), as_csv(header, [*there, *rest, *back]))
+
+    assert {line[2] < arrived for line in table} == {True, False}  # some points of both ways
+    assert min(metres(line, float(rest[0][2]), float(rest[0][3])) for line in table) >= 200
+
+
+def test_a_point_without_place_or_time_is_not_on_a_trip(tmp_path, real_data):
+    header, rows = trips_of_real_points(real_data)
+    rows[300][2] = ""
+    rows[301][1] = ""
+
+    _names, table, told = released(tmp_path, a_trace_recipe(header), as_csv(header, rows))
+
+    assert all(None not in line[2:5] for line in table)
+    assert told["dropped"]["trimmed"] == len(rows) - len(table)
+
+
+def test_real_charging_bears_another_pseudonym_every_day_and_k_counts_persons(tmp_path, real_data):
+    header, rows = read(real_data / "eco-district" / "ev-charging" / "station_data_dataverse.csv")
+    for row in rows:
+        row[header.index("created")] = "20" + row[header.index("created")][2:]
+    ways = {
+        "created": ("timestamp", "timestamp", {"kind": "minute"}),
+        "facilityType": ("text", "quasi_identifier", {"kind": "category"}),
+        "weekday": ("text", "quasi_identifier", {"kind": "category"}),
+    }
+    recipe = a_recipe(
+        header, ways, subject="userId", quasi=["facilityType", "weekday"], daily={"column": "created"}, k=10
+    )
+
+    names, table, told = released(tmp_path, recipe, as_csv(header, rows))
+
+    days: dict[str, set] = {}
+    for line in table:
+        days.setdefault(line[0], set()).add(line[names.index("created")].date())
+    assert all(len(each) == 1 for each in days.values())
+    assert len(days) > 2 * told["subjects_out"] > 0
+    assert told["k_min"] >= 10
+    assert told["dropped"]["small_class"] > 0
+    assert told["subjects_out"] <= 85 < told["rows_out"]
+
+
+def test_who_objects_is_found_under_the_pseudonym_of_each_day(tmp_path):
+    whole = a_trace_recipe(["car", "at", "lat", "lon", "speed"])
+    recipe = {**whole, "columns": [], "trace": None, "source_columns": ["car", "at"]}
+    source = tmp_path / "clear.csv"
+    source.write_text("car,at\nA,2026-01-05 08:00:00\nA,2026-01-06 09:00:00\nB,2026-01-05 08:00:00\n", encoding="utf-8")
+    key = "12" * 32
+    mine = {recompute.mac(key, name)[:32] for name in ("A", "A\x1f2026-01-05", "A\x1f2026-01-06")}
+    token = recompute.mac(TOKENS, "A")
+
+    def asked(by: str, values: list[str]) -> dict:
+        job = {
+            "recipe": recipe, "source": str(source), "scratch": str(tmp_path / by), "token_key": TOKENS,
+            "memory_mib": 256, "match": {"by": by, "values": values, "keys": {"7": key}},
+        }  # fmt: skip
+        return engine.run(job, lambda line: None)["result"]["matches"]["7"]
+
+    assert set(asked("token", [token])) == mine
+    assert asked("pseudonym", sorted(mine)) == dict.fromkeys(mine, token)
+
+
+def test_charging_that_leaves_the_environment_tells_the_hour_alone():
+    column = a_column("timestamp", "lu_le", "timestamp", domains=["ev_charging"])
+
+    assert treatments.default_treatment(column) == {"kind": "minute"}
+    assert treatments.outside({"kind": "minute"}, column) == {"kind": "hour"}
+    assert treatments.outside({"kind": "day"}, column) == {"kind": "day"}
 
 
 # ------------------------------------------------------------------------------------------------ sampling

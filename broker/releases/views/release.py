@@ -30,6 +30,7 @@ REASONS_OF_LOSS = {
     "protected_persons": gettext_lazy("droits et protection des personnes"),
     "small_class": gettext_lazy("groupes trop petits"),
     "not_sampled": gettext_lazy("hors de l'échantillon"),
+    "trimmed": gettext_lazy("bouts de trajets, arrêts, et points de trop dans la minute"),
 }
 # What these cost is told to the operator alone (legal-gate, scenarios 8 and 12).
 TOLD_TO_OPERATOR = ("exclude_minors", "exclude_opposed_subjects", "keep_consented_subjects_only")
