@@ -127,7 +127,7 @@ def write(
         "made_at": clock.now().isoformat(),
     }
     bundle.add("dossier.json", json.dumps(about, ensure_ascii=False, indent=1, default=str) + "\n")
-    for name in ("LISEZMOI.md", "README.md", "schema.json", "verify.py"):
+    for name in ("LISEZMOI.md", "README.md", "schema.json", "verify.go", "verify.py"):
         bundle.add(name, (KIT / name).read_bytes())
     bundle.close()
     return Made(form, len(entries), last.size, last.root.hex())
