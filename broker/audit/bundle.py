@@ -14,7 +14,7 @@ from typing import IO, Any
 from django.db import connection, transaction
 
 from broker import clock
-from broker.audit import checkpoint, merkle, search, state, tiles
+from broker.audit import checkpoint, merkle, search, state, tiles, witnesses
 from broker.audit.sequencer import IN_ORDER
 from broker.errors import BadInput, WrongState
 
@@ -103,16 +103,20 @@ def write(
 
     bundle.add_lines("entries.jsonl", lines())
     bundle.add("index.tsv", "".join(f"{index}\t{digest}\t{ulid}\n" for index, digest, ulid, _ in entries))
-    bundle.add("checkpoint", last.note)
+    bundle.add("checkpoint", last.signed)
     bundle.add("cle-publique.txt", f"{verifier}\n")
     if query is not None:
         for index, *_ in entries:
             path = merkle.inclusion_path(index, last.size, node)
-            bundle.add(f"preuves/{index}.tlog-proof", checkpoint.proof_file(index, path, last.note))
+            bundle.add(f"preuves/{index}.tlog-proof", checkpoint.proof_file(index, path, last.signed))
     if old is not None:
         path = merkle.consistency_path(old.size, last.size, node)
         hashes = [old.root, *path]
         bundle.add("coherence.txt", "".join(f"{line}\n" for line in [old.size, *map(checkpoint.to_base64, hashes)]))
+    if not last.cosignatures and (seen := state.witnessed(last.size)):
+        path = merkle.consistency_path(seen.size, last.size, node)
+        bundle.add("temoins/checkpoint", seen.signed)
+        bundle.add("temoins/coherence", witnesses.request(seen.size, path, last.signed))
     if stamped := _stamped(last.size):
         bundle.add("horodatage/checkpoint", stamped[0])
         bundle.add("horodatage/checkpoint.tsr", bytes(stamped[1]))

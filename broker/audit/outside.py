@@ -4,8 +4,12 @@ Each duty has a thread and a connection of its own in the sequencer's process, s
 disk that is slow or gone delays nothing. What fails is kept in `audit_outside`, since when and why, and tried again.
 """
 
+import http.client
 import logging
 import threading
+import urllib.error
+import urllib.parse
+import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,6 +37,24 @@ FAILED = """
 
 class Undone(Exception):
     """A duty could not be done; the message says why and, where somebody can mend it, how."""
+
+
+def post(url: str, body: bytes, *, kind: str, patience: float) -> tuple[int, bytes]:
+    """(status, up to 1 MiB of the answer) of a POST. Raises Undone when nobody answers within `patience` seconds."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise Undone(f"{url} is no http address")
+    # what listens on this machine is never asked through the machine's proxy
+    proxies = [urllib.request.ProxyHandler({})] if parts.hostname in ("127.0.0.1", "::1", "localhost") else []
+    request = urllib.request.Request(url, body, {"Content-Type": kind})  # noqa: S310
+    try:
+        with urllib.request.build_opener(*proxies).open(request, timeout=patience) as answer:
+            return answer.status, answer.read(1 << 20)
+    except urllib.error.HTTPError as answer:
+        with answer:
+            return answer.code, answer.read(1 << 20)
+    except (OSError, http.client.HTTPException) as error:
+        raise Undone(f"{url} does not answer: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,17 +2,14 @@
 
 import asyncio
 import hashlib
-import http.client
 import secrets
-import urllib.parse
-import urllib.request
 from datetime import datetime
 from pathlib import Path
 
 import psycopg
 from asn1crypto import algos, core, pem, tsp, x509
 
-from broker.audit.outside import STAMP, Duty, Undone
+from broker.audit.outside import STAMP, Duty, Undone, post
 
 PATIENCE = 10  # seconds
 HOUR, AGAIN = 3600, 60  # seconds between two stamps; between two tries when the authority is down
@@ -28,14 +25,14 @@ STORE = "UPDATE audit_checkpoint SET tsr = %s, tsr_at = %s WHERE size = %s AND t
 
 
 class NoStamp(Undone):
-    """The authority is down, refuses, or answers about something else; the log goes on without."""
+    """The authority refuses, or answers about something else; the log goes on without."""
 
 
 def ask(url: str, document: bytes, *, trusted: list[x509.Certificate]) -> tuple[bytes, datetime]:
     """The authority's token (a whole TimeStampResp, as `openssl ts -verify -in` reads it) over `document`, and the
     time it tells.
 
-    Digest, nonce and status are checked, and the signature against the authority's certificates. Raises NoStamp.
+    Digest, nonce and status are checked, and the signature against the authority's certificates. Raises Undone.
     """
     nonce = secrets.randbits(63)
     imprint = tsp.MessageImprint(
@@ -47,17 +44,9 @@ def ask(url: str, document: bytes, *, trusted: list[x509.Certificate]) -> tuple[
     query = tsp.TimeStampReq(
         {"version": 1, "message_imprint": imprint, "nonce": core.Integer(nonce), "cert_req": True}
     ).dump()
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise NoStamp(f"{url} is no address of a time-stamp authority")
-    # an authority on this machine is never asked through the machine's proxy
-    proxies = [urllib.request.ProxyHandler({})] if parts.hostname in ("127.0.0.1", "::1", "localhost") else []
-    request = urllib.request.Request(url, query, {"Content-Type": "application/timestamp-query"})  # noqa: S310
-    try:
-        with urllib.request.build_opener(*proxies).open(request, timeout=PATIENCE) as answer:
-            raw = answer.read(1 << 20)
-    except (OSError, http.client.HTTPException) as error:
-        raise NoStamp(f"{url} does not answer: {error}") from error
+    status, raw = post(url, query, kind="application/timestamp-query", patience=PATIENCE)
+    if status != 200:
+        raise NoStamp(f"{url} refuses: {status}")
     return raw, verify(raw, document, trusted=trusted, nonce=nonce)
 
 

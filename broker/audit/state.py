@@ -30,25 +30,48 @@ def lag() -> float:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A checkpoint as it was published; `tsr` is its RFC 3161 token, when an authority gave one."""
+    """A checkpoint as it was published; `tsr` is its RFC 3161 token, when an authority gave one, `cosignatures` the
+    lines of the witnesses that cosigned it."""
 
     size: int
     root: bytes
     note: str
     published_at: datetime
     tsr: bytes | None
+    tsr_at: datetime | None
+    cosignatures: str
+
+    @property
+    def signed(self) -> str:
+        """The note with the lines of every signer, the log's and its witnesses'."""
+        return self.note + self.cosignatures
+
+
+PUBLISHED = "SELECT size, root, note, published_at, tsr, tsr_at, cosignatures FROM audit_checkpoint"
+
+
+def _published(row) -> Published:
+    size, root, note, published_at, tsr, tsr_at, cosignatures = row
+    return Published(size, bytes(root), note, published_at, bytes(tsr) if tsr else None, tsr_at, cosignatures)
 
 
 def checkpoint(size: int | None = None) -> Published | None:
     """The last published checkpoint, or the one of exactly `size` leaves."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT size, root, note, published_at, tsr FROM audit_checkpoint "
-            "WHERE %(size)s::bigint IS NULL OR size = %(size)s ORDER BY size DESC LIMIT 1",
+            f"{PUBLISHED} WHERE %(size)s::bigint IS NULL OR size = %(size)s ORDER BY size DESC LIMIT 1",
             {"size": size},
         )
         row = cursor.fetchone()
-    return Published(row[0], bytes(row[1]), row[2], row[3], bytes(row[4]) if row[4] else None) if row else None
+    return _published(row) if row else None
+
+
+def witnessed(size: int) -> Published | None:
+    """The last checkpoint of at most `size` leaves that a witness cosigned."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"{PUBLISHED} WHERE cosignatures <> '' AND size <= %s ORDER BY size DESC LIMIT 1", [size])
+        row = cursor.fetchone()
+    return _published(row) if row else None
 
 
 def genesis() -> dict | None:

@@ -113,7 +113,7 @@ def test_a_former_answer_played_again_is_refused(authority, monkeypatch):
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/", "file:///etc/hostname", "nowhere"])
 def test_an_authority_that_is_not_there_is_told(url):
-    with pytest.raises(stamp.NoStamp):
+    with pytest.raises(outside.Undone):
         stamp.ask(url, DOCUMENT, trusted=[])
 
 

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from broker import clock
-from broker.audit import partitions, stamp
+from broker.audit import partitions, stamp, witnesses
 from broker.audit.outside import Duty, Worker
 from broker.audit.sequencer import CannotStart, Sequencer
 from broker.audit.signer import Client, SignerDown, SignerError
@@ -27,7 +27,8 @@ SOONEST = 300  # seconds
 
 def duties() -> list[Duty]:
     """What this installation does with a signed checkpoint outside this house, as its settings say."""
-    return [stamp.hourly(settings.TSA_URL, settings.TSA_CERTIFICATE)] if settings.TSA_URL else []
+    found = [stamp.hourly(settings.TSA_URL, settings.TSA_CERTIFICATE)] if settings.TSA_URL else []
+    return found + [witnesses.duty(witness, url) for witness, url in witnesses.parse(settings.WITNESSES).items()]
 
 
 class Every:
