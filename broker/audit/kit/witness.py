@@ -305,7 +305,7 @@ def first_contact(url):
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = PATIENCE
-    witness = None
+    witness: Witness
 
     def do_POST(self):
         try:
