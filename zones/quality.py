@@ -1,9 +1,10 @@
-"""The quality of a dataset at a glance: how full each column is, and what is odd, in words. Pure."""
+"""The quality of a dataset at a glance: how full each column is, what is odd, by what a person could be known. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.formats import localize
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -81,3 +82,66 @@ def glance(columns: list[Any], *, rows: int, blank_lines: int | None = None) -> 
         bars=tuple(bars),
         notes=tuple(_notes(columns, blank_lines)),
     )
+
+
+# By what a person could be known
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What one column tells of persons: the smallest class by its values alone, percent of persons in a class of fewer
+    than five, and the same of all the columns together but it."""
+
+    name: str
+    k: int
+    under: float
+    without: float
+    is_dearest: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    subjects: int
+    by_rows: bool
+    k: int
+    under: float
+    columns: tuple[Known, ...]
+    words: tuple[str, ...]
+
+
+def recognised(columns: list[Any]) -> Recognised | None:
+    """Of columns that bear `name` and a `profile` (`zones.classes`); None when nothing was measured."""
+    measured = [(column.name, told) for column in columns if (told := column.profile.get("classes"))]
+    if not measured:
+        return None
+    first = measured[0][1]
+    whole, together = first["subjects"], first["together"]
+    least = min((told["without"] for _name, told in measured), default=0)
+    dearest = next((name for name, told in measured if told["without"] == least < together["under"]), "")
+    known = tuple(
+        Known(
+            name, told["k"], drawing.share(told["under"], whole), drawing.share(told["without"], whole), name == dearest
+        )
+        for name, told in measured
+    )
+    under, by_rows = drawing.share(together["under"], whole), first["by"] == "row"
+    words = tuple(_of_classes(known, k=together["k"], under=under, by_rows=by_rows))
+    return Recognised(whole, by_rows, together["k"], under, known, words)
+
+
+def _of_classes(known: tuple[Known, ...], *, k: int, under: float, by_rows: bool) -> Iterable[str]:
+    if len(known) > 1:
+        told = {"names": ", ".join(one.name for one in known), "k": k, "under": localize(under)}
+        yield (
+            _("Toutes ensemble (%(names)s), telles que lues : plus petit groupe de lignes, %(k)s ; %(under)s %% "
+              "d'entre elles sont dans un groupe de moins de cinq.")
+            if by_rows
+            else _("Toutes ensemble (%(names)s), telles que lues : plus petit groupe de personnes, %(k)s ; "
+                   "%(under)s %% d'entre elles sont dans un groupe de moins de cinq.")
+        ) % told  # fmt: skip
+    for one in known:
+        if one.is_dearest and len(known) > 1:
+            yield _("La colonne qui coûte le plus : %(name)s ; sans elle, %(without)s %%.") % {
+                "name": one.name, "without": localize(one.without)
+            }  # fmt: skip
+    yield _("Les remises généralisent ces colonnes avant de compter : ce qu'elles garderaient se voit dans l'aperçu.")

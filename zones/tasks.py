@@ -29,6 +29,9 @@ EACH_TIME = 100  # zones checked in one run; the others wait for the next day
 # Roles whose values are nobody's to see.
 HIDDEN = frozenset({"direct_identifier", "subject_key", "record_key", "birth", "free_text", "staff"})
 
+# Roles by which others could know a person: their values make the classes of k.
+KNOWN_BY = frozenset({"quasi_identifier", "geo", "birth"})
+
 log = logging.getLogger(__name__)
 
 
@@ -148,15 +151,49 @@ def _profiled(version: DatasetVersion, files: list[VersionFile], at: list[Versio
             found[file.table.name] = run_apart(order, tell=tell)
         at.clear()
         links = _links(version, files, found, relations, str(path.parent)) if len(files) > 1 else {}
-    personal = version.dataset.is_personal
-    keys = tables.suggested(_columns_of(found), links, personal=personal) if len(files) > 1 else {}
+        personal = version.dataset.is_personal
+        keys = tables.suggested(_columns_of(found), links, personal=personal) if len(files) > 1 else {}
+        columns_of = {
+            file.table.name: [
+                _column(one, file, rows=found[file.table.name]["rows"], links=links, keys=keys)
+                for one in found[file.table.name]["columns"]
+            ]
+            for file in files
+        }
+        if personal:
+            _measure_classes(version, columns_of, relations, str(path.parent))
     seen = []
     for file in files:
-        told = found[file.table.name]
-        columns = [_column(one, file, rows=told["rows"], links=links, keys=keys) for one in told["columns"]]
+        told, columns = found[file.table.name], columns_of[file.table.name]
         proposed = {**file.proposed, **_dates_to_mend(told, Reading.of(file.reading))}
         seen.append(actions.SeenTable(file, told["rows"], file.reading, proposed, columns))
     return seen
+
+
+def _measure_classes(
+    version: DatasetVersion, columns_of: dict[str, list[actions.SeenColumn]], relations: dict[str, str], scratch: str
+) -> None:
+    """How few persons share what each column tells, beside its profile: by the roles confirmed, else those suggested.
+
+    Of several tables, those that hold the key of the person; of a single one without it, a row is a person."""
+    confirmed = version.dataset.columns.exclude(role="").select_related("table")
+    roles = {(column.table.name, column.name): column.role for column in confirmed}
+    wanted = {}
+    for name, columns in columns_of.items():
+        role = {column.name: roles.get((name, column.name), column.role) for column in columns}
+        subject = next((column for column in role if role[column] == "subject_key"), None)
+        quasi = [column for column in role if role[column] in KNOWN_BY]
+        if quasi and (subject or len(columns_of) == 1):
+            wanted[name] = {"relation": relations[name], "subject": subject, "columns": quasi}
+    if not wanted:
+        return
+    actions.note_progress(version, step="classes", percent=95)
+    order = {"tables": wanted, "scratch": scratch, "memory": MEMORY}
+    for name, told in run_apart(order, module="zones.classes")["classes"].items():
+        shared = {"by": "subject" if wanted[name]["subject"] else "row", "subjects": told["subjects"]}
+        for column in columns_of[name]:
+            if column.name in told["columns"]:
+                column.profile["classes"] = {**shared, **told["columns"][column.name], "together": told["together"]}
 
 
 def _one_table(file: VersionFile) -> None:

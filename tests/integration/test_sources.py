@@ -399,6 +399,40 @@ def test_a_new_version_keeps_the_confirmed_columns_or_is_refused(empty):
     assert list(empty.columns.values_list("name", "role")) == [("b", "measure"), ("a", "measure")]
 
 
+def test_the_roles_of_a_version_are_those_of_the_next_and_what_it_suggests_stands_beside(empty):
+    steward = steward_of(empty.zone)
+    profiled(sealed(empty, "".join(["badge,ville\n", *(f"{n % 60},V{n % 4}\n" for n in range(300))]).encode()))
+    chosen = {
+        "badge": actions.ChosenRole("subject_key", description="numéro de badge"),
+        "ville": actions.ChosenRole("quasi_identifier", description="là où la personne habite"),
+    }
+    actions.set_column_roles(empty, by=steward, roles=chosen)
+
+    rows = "".join(["badge,ville\n", *(f"{n % 50},{'Lyon' if n % 50 < 2 else 'Gap'}\n" for n in range(200))])
+    profiled(sealed(empty, rows.encode(), by=steward))
+
+    badge, town = empty.columns.order_by("position")
+    assert (badge.role, town.role, badge.confirmed_by, town.description) == (
+        "subject_key", "quasi_identifier", steward, "là où la personne habite",
+    )  # fmt: skip
+    assert (badge.suggested_role, town.suggested_role) == ("measure", "geo")
+    assert town.profile["classes"] == {
+        "by": "subject", "subjects": 50, "k": 2, "under": 2, "without": 0, "together": {"k": 2, "under": 2},
+    }  # fmt: skip
+    page = signed_in(steward).get(reverse("column-roles", args=[empty.slug])).content.decode()
+    assert page.count("confirmé</span>") == 2 and "suggéré : lieu" in page
+
+
+def test_the_page_of_a_version_says_by_what_a_person_could_be_known(empty):
+    people = [f"{n},{['F', 'M'][n % 2]},{20 + n % 7},{n % 40 // 2}\n" for n in range(80)]
+    version = profiled(sealed(empty, "".join(["patient_nbr,gender,age,zip\n", *people * 2]).encode()))
+    page = signed_in(steward_of(empty.zone)).get(version.get_absolute_url()).content.decode()
+
+    assert "Toutes ensemble (gender, age, zip), telles que lues : plus petit groupe de personnes, 1" in page
+    assert "La colonne qui coûte le plus : zip" in page
+    assert page.count('class="meter"') >= 2 * 4 + 2 * 3
+
+
 def test_a_process_that_dies_is_an_error_not_a_profile(empty):
     with pytest.raises(RuntimeError, match="profile ended"):
         tasks.run_apart({"relation": "nowhere", "scratch": "/tmp", "memory": 64, "decimal": ".", "personal": True})  # noqa: S108

@@ -42,6 +42,7 @@ STEPS = {
     "load": _l("Lecture de toutes les lignes"),
     "columns": _l("Examen des colonnes"),
     "links": _l("Mesure des clés entre les tables"),
+    "classes": _l("Combien de personnes partagent les mêmes valeurs"),
     "done": _l("Examen terminé"),
 }
 TYPES = {
@@ -494,6 +495,7 @@ def _parts(columns: list[Any], files: list[Any]) -> list[Any]:
             part.columns_seen, rows=file.rows, blank_lines=Reading.of(file.reading).blank_lines
         )
         part.mends = mends_in_words(Reading.of(file.reading))
+        part.known = quality.recognised(part.columns_seen)
         part.left = sum(not column.role for column in part.columns_seen)
         part.links = [column for column in part.columns_seen if column.key]
         parts.append(part)
