@@ -68,6 +68,15 @@ class Sequencer:
             raise CannotStart("another sequencer holds this log: stop it first")
         self.connection.execute(IN_ORDER.format("SESSION"))
         self._check_cluster()
+        self.load()
+        remembered = self.signer.state()
+        self.check(self.signed, self.signed_root, "the last published checkpoint")
+        self.check(remembered.size, remembered.root, "the signer's memory")
+        if self.size == 0 and not self._row("SELECT 1 FROM audit_event WHERE generation = 0"):
+            self._write_genesis(remembered, at)
+
+    def load(self) -> None:
+        """Read the watermark, the tree's edge and the last checkpoint. Raises CannotStart."""
         generation, xid, number, self.size = self._one(
             "SELECT last_generation, last_xid::text, last_id, size FROM audit_sequencer"
         )
@@ -78,11 +87,6 @@ class Sequencer:
             raise CannotStart(f"the tiles do not hold the {self.size} leaves of the watermark: {error}") from error
         last = self._row("SELECT size, root FROM audit_checkpoint ORDER BY size DESC LIMIT 1")
         self.signed, self.signed_root = (last[0], bytes(last[1])) if last else (0, merkle.EMPTY_ROOT)
-        remembered = self.signer.state()
-        self._check(self.signed, self.signed_root, "the last published checkpoint")
-        self._check(remembered.size, remembered.root, "the signer's memory")
-        if self.size == 0 and not self._row("SELECT FROM audit_event WHERE generation = 0"):
-            self._write_genesis(remembered, at)
 
     def _check_cluster(self) -> None:
         """The order of events rests on the transaction numbers of one cluster."""
@@ -97,12 +101,14 @@ class Sequencer:
                 "generation and says which events it found without a place."
             )
 
-    def _check(self, size: int, root: bytes, whose: str) -> None:
+    def check(self, size: int, root: bytes, whose: str) -> None:
+        """Raises CannotStart unless the tree extends the tree of `size` leaves and `root`."""
         if size > self.size:
             raise CannotStart(
                 f"{whose} holds {size} leaves and the database {self.size}: it was restored behind a signed "
-                "checkpoint. Refill it from the bundles stored outside; if that is impossible, close this log and "
-                "open a second one (another LOG_ORIGIN, another folder of the signer) that names its last checkpoint."
+                "checkpoint. Refill it from the bundles stored outside (`manage.py audit_restore --refill`); if that "
+                "is impossible, close this log and open a second one (another LOG_ORIGIN, another folder of the "
+                "signer) that names its last checkpoint."
             )
         if size and merkle.range_root(0, size, tiles.node_reader(self._tile)) != root:
             raise CannotStart(f"{whose} and the tiles disagree on the first {size} leaves: the log was altered")
@@ -180,7 +186,7 @@ class Sequencer:
             return None
         node = tiles.node_reader(self._tile)
         remembered = self.signer.state()
-        self._check(remembered.size, remembered.root, "the signer's memory")
+        self.check(remembered.size, remembered.root, "the signer's memory")
         root = self.edge.root()
         since = merkle.consistency_path(remembered.size, self.size, node) if remembered.size else []
         note = self.signer.sign(self.size, root, since)

@@ -1,0 +1,54 @@
+"""Take up the log after a restore; says what it found and what it did. The site and the sequencer are stopped."""
+
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+
+from broker.audit import restoring
+from broker.audit.sequencer import CannotStart
+from broker.audit.signer import Client, SignerDown
+
+
+def leaves_of(paths: list[Path]) -> Iterator[tuple[int, str]]:
+    """(place, payload) of the leaves of whole bundles, from the first leaf on, one bundle after the other."""
+    seen = -1
+    for path in paths:
+        with zipfile.ZipFile(path) as archive:
+            if json.loads(archive.read("dossier.json"))["form"] != "whole":
+                raise CannotStart(f"{path} holds a selection: the whole log is needed")
+            with archive.open("entries.jsonl") as lines:
+                for place, line in enumerate(lines):
+                    if place > seen:
+                        seen = place
+                        yield place, line.decode().removesuffix("\n")
+
+
+class Command(BaseCommand):
+    help = "Begins a new generation of the log after its database was restored, and says what it did."
+
+    def add_arguments(self, parser):
+        parser.add_argument("--refill", type=Path, nargs="+", metavar="BUNDLE", help="whole bundles kept outside")
+
+    def handle(self, *, refill, **options):
+        connection.ensure_connection()
+        try:
+            signed = Client(settings.SIGNER_SOCKET).state()
+            done = restoring.take_up(connection.connection, signed, leaves=leaves_of(refill) if refill else None)
+        except SignerDown as error:
+            raise CommandError(f"{error}. Start it first: its memory says how long the log was.") from error
+        except (CannotStart, OSError, zipfile.BadZipFile, KeyError) as error:
+            raise CommandError(f"Nothing was changed: {error}") from error
+        where = "another cluster" if done.other_cluster else "the same cluster"
+        self.stdout.write(
+            f"Restored into {where}: generation {done.generation} begins.\n"
+            f"{done.size} leaves stand, the signer agrees on the first {signed.size}.\n"
+            f"{done.refilled} lost leaves were put back from bundles.\n"
+            f"{done.moved} events without a place were moved into the new generation.\n"
+            f"{done.waiting} events wait for the sequencer, as before.\n"
+            "Start the sequencer, then the site."
+        )
