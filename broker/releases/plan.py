@@ -126,6 +126,10 @@ class Plan:
             Statement("subject", "subject", 30, self._subject()),
             Statement("tally", "subject", 36, self._tally()),
             *([Statement("age", "age", 40, self._ages(source="met"))] if self.age else []),
+            *(
+                Statement(f"code_{number}", "base", 42, self._codes(one, number))
+                for number, one in enumerate(self.blanked)
+            ),
             *self._eligible(),
             *self._measures(),
             Statement("graded", "treated", 58, self._say("table", name="graded") + self._treated(rows="counted")),
@@ -359,6 +363,9 @@ class Plan:
             f"(SELECT DISTINCT {name_of(self.age)} AS value FROM {source} WHERE {name_of(self.age)} IS NOT NULL) met"
         )
 
+    def _codes(self, one: dict, number: int) -> str:
+        return self._say("table", name=f"code_{number}") + treating.codes(one, say=self._say, source="source")
+
     def _base(self, *, rows: str = "source", subjects: str = "subject") -> str:
         """Rows of the subjects kept; `terrain_low` and `terrain_high` serve the minors' rule and the bands. Of `met`,
         what is counted."""
@@ -383,9 +390,10 @@ class Plan:
                 columns.append(f"{treating.area(of, table)} AS {name_of(name)}")
                 joins += f" LEFT JOIN commune_group AS {table} ON {treating.commune(of)} = {table}.code"
             elif name in blanked:
-                reinforced = treating.is_reinforced(self.blanked[blanked[name]], say=self._say, table=rows)
-                columns.append(f"CASE WHEN {reinforced} THEN NULL ELSE {of} END AS {name_of(name)}")
-                columns.append(f"{reinforced} AS terrain_blanked_{blanked[name]}")
+                code = f"code_{blanked[name]}"
+                columns.append(f"CASE WHEN {code}.value IS NULL THEN {of} END AS {name_of(name)}")
+                columns.append(f"({code}.value IS NOT NULL) AS terrain_blanked_{blanked[name]}")
+                joins += f" LEFT JOIN {code} ON {code}.value = {of} AND {code}.terrain_reinforced"
             elif name != self.subject:
                 columns.append(of)
         names = {c["name"] for c in held}

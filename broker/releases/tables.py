@@ -14,7 +14,7 @@ from dataclasses import replace
 from broker.releases import treating
 from broker.releases.dialects import name_of, text_of
 from broker.releases.plan import SEPARATOR, Plan, Statement
-from broker.releases.treating import MERGED, clipped, is_reinforced, merged, treated
+from broker.releases.treating import MERGED, clipped, merged, treated
 
 NO_TEXT, NO_AGE = "CAST(NULL AS STRING)", "CAST(NULL AS INTEGER)"  # a table of Spark's has a type for every column
 SCANNED = 6  # signs: shorter values meet by chance
@@ -214,6 +214,15 @@ class TablePlan(Plan):
 
     # ------------------------------------------------------------------------------ what becomes of it
 
+    def codes(self) -> list[Statement]:
+        """The codes of each column that loses some (G24)."""
+        return [
+            self._make(
+                f"code_{number}", treating.codes(one, say=self._say, source=self.at("source")), step="base", percent=43
+            )
+            for number, one in enumerate(self.blanked)
+        ]
+
     def base(self) -> Statement:
         """The rows that are treated: coded cells that do not leave are empty (G24)."""
         blanked = {one["column"]: number for number, one in enumerate(self.blanked)}
@@ -235,9 +244,10 @@ class TablePlan(Plan):
                 columns.append(f"{treating.area(place, group)} AS {name_of(name)}")
                 joins += f" LEFT JOIN commune_group AS {group} ON {treating.commune(place)} = {group}.code"
             elif name in blanked:
-                reinforced = is_reinforced(self.blanked[blanked[name]], say=self._say, table="s")
-                columns.append(f"CASE WHEN {reinforced} THEN NULL ELSE s.{name_of(name)} END AS {name_of(name)}")
-                columns.append(f"{reinforced} AS terrain_blanked_{blanked[name]}")
+                code = self.at(f"code_{blanked[name]}")
+                columns.append(f"CASE WHEN {code}.value IS NULL THEN s.{name_of(name)} END AS {name_of(name)}")
+                columns.append(f"({code}.value IS NOT NULL) AS terrain_blanked_{blanked[name]}")
+                joins += f" LEFT JOIN {code} ON {code}.value = s.{name_of(name)} AND {code}.terrain_reinforced"
             else:
                 columns.append(f"s.{name_of(name)}")
         if self.rank and self.rank["column"] not in held:
@@ -533,7 +543,7 @@ class TablesPlan:
         found.append(self._identifier())
         for one in [*self.persons, *(t for t in self.released if not t.is_of_persons)]:
             if one.is_head or one in self.released:
-                found += [one.base(), *one.measures(), one.treated()]
+                found += [*one.codes(), one.base(), *one.measures(), one.treated()]
         if self.has_cohort:
             found += [statement for statement in (self.head.classes(), self._cohort()) if statement]
         for one in self.released:

@@ -288,10 +288,16 @@ def clipped(value: str, bounds: str, *, say: Callable[..., str]) -> tuple[str, s
     return bound, f"coalesce({value} < {low} OR {value} > {high}, false)"
 
 
-def is_reinforced(one: dict, *, say, table: str = "source") -> str:
-    """Whether the code of a row of `table` is of a class that does not leave. Its category: what stands before
-    the point, figures brought to three signs, letters cut to three (`consent.codes`)."""
-    of = f"upper(trim({table}.{name_of(one['column'])}))"
+def codes(one: dict, *, say, source: str) -> str:
+    """Each code met in a column of `source`, and whether it is of a class that does not leave: asked once a code."""
+    met = f"SELECT DISTINCT {name_of(one['column'])} AS value FROM {source}"
+    return f"SELECT value, {is_reinforced(one, say=say, of='value')} AS terrain_reinforced FROM ({met}) met"
+
+
+def is_reinforced(one: dict, *, say, of: str) -> str:
+    """Whether the code `of` is of a class that does not leave. Its category: what stands before the point, figures
+    brought to three signs, letters cut to three (`consent.codes`)."""
+    of = f"upper(trim({of}))"
     before, after = f"split_part({of}, '.', 1)", f"split_part({of}, '.', 2)"
     is_figures = say("match", x=before, pattern=r"^[0-9]+\z", group=0) + " <> ''"
     padded = f"CASE WHEN length({before}) < 3 THEN lpad({before}, 3, '0') ELSE {before} END"
