@@ -181,7 +181,7 @@ class Build:
         """Let go of tables that nothing asks any more: they hold memory."""
         if self.dialect == "duckdb":
             for name in names:
-                self.engine.execute(f"DROP TABLE {name}")
+                self.engine.execute(f"DROP TABLE IF EXISTS {name}")
 
     @contextmanager
     def _connected(self) -> Iterator:
@@ -763,7 +763,7 @@ class Preview(Build):
 
 
 class TablesPreview(TablesBuild):
-    """The same over several tables, without what each column costs: a class there spans tables."""
+    """The same over several tables: a column costs the rows of every table that its absence would give back."""
 
     def run(self) -> dict:
         for one in self.whole.tables:
@@ -779,9 +779,48 @@ class TablesPreview(TablesBuild):
                 refused, k_min = error.code, error.facts.get("k_min", 0)
             return {
                 **{name: found[name] for name in ("rows_in", "rows_out", "dropped")}, "refused": refused,
-                "k_min": k_min if refused in ("", "k") else 0, "without": {}, "losses": {},
+                "k_min": k_min if refused in ("", "k") else 0,
                 "identifiers": [name for name, count in found["identifiers"].items() if count],
+                **(self._costs(told) if persons else {}),
             }  # fmt: skip
+
+    def _costs(self, told: list[dict]) -> dict:
+        """What small classes were before any treatment, what each quasi-identifier costs, who loses rows."""
+        floor = int(self.job["preview"]["floor"])
+        persons = [one for one in self.whole.released if one.is_of_persons]
+        before = [self.engine.execute(one.read_classes()).fetchone() for one in persons]
+        losses = {
+            path_of(self.recipe, one.table, name): [
+                [value, round(100 * lost / rows)]
+                for value, rows, lost in self.engine.execute(one.losses_told(name, floor=floor)).fetchall()
+            ]
+            for one in persons
+            for name in one.quasi
+        }
+        return {
+            "k_before": min((int(k) for k, _small in before if k is not None), default=0),
+            "small_before": sum(int(small) for _k, small in before),
+            "without": {
+                path_of(self.recipe, one.table, name): self._lost_without(one, name, told)
+                # The subjects' own last: the cohort is then made anew.
+                for one in sorted(self.whole.tables, key=lambda one: one.is_head)
+                for name in one.quasi
+            },
+            "losses": losses,
+        }
+
+    def _lost_without(self, table: TablePlan, name: str, told: list[dict]) -> int:
+        """Rows of all tables that small classes would cost if this quasi-identifier were left out: those of the others
+        change with the cohort alone."""
+        plan = self.whole.without(table.table["name"], name)
+        changed = [one for one in plan.released if table.is_head or one.number == table.number]
+        own = {one.at("class") for one in changed} | ({"cohort", table.at("class")} if table.is_head else set())
+        for statement in plan.small():
+            if statement.name in own:
+                self._forget(statement.name)
+                self._make(statement)
+        left = {one.table["name"]: self._number(one.left()) for one in changed}
+        return sum(one["base"] - left.get(one["name"], one["rows_out"]) for one in told)
 
 
 class Match(Build):

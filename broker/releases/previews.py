@@ -220,7 +220,7 @@ def explained(preview: Preview, *, whole: bool) -> dict:
         "costs": costs,
         "groups": [one for one in groups_told if one["values"]],
         "seen": quasi_of(asked),
-        "has_costs": "without" in found and asked.get("format", 1) == 1,
+        "has_costs": "k_before" in found,
         "columns": [
             (path, treatments.words(c["treatment"]), path in quasi_of(asked)) for path, c in columns_of(asked).items()
         ],

@@ -362,6 +362,10 @@ class TablePlan(Plan):
             "CAST(row_number() OVER (PARTITION BY m.terrain_sid ORDER BY m.terrain_order NULLS LAST, m.terrain_line) "
             "AS BIGINT) AS event_rank"
         )
+        return self._make("kept", f"SELECT {', '.join(columns)} FROM {self._left(joins)}", step="kept", percent=72)
+
+    def _left(self, joins: str = "") -> str:
+        """The treated rows `m` of the cohort and of no small class, with what else is joined to those of persons."""
         in_cohort = self.is_of_persons and self.whole.has_cohort
         start = f" JOIN cohort ON cohort.terrain_sid = m.terrain_sid{joins}" if in_cohort else ""
         where = ""
@@ -378,8 +382,11 @@ class TablePlan(Plan):
                 self._say("same", a=side, b=f"{small}.{one}") for side, one in zip(sides, groups, strict=True)
             )
             where = f" WHERE NOT EXISTS (SELECT 1 FROM {small} WHERE {same})"
-        text = f"SELECT {', '.join(columns)} FROM {self.at('treated')} m{start}{where}"
-        return self._make("kept", text, step="kept", percent=72)
+        return f"{self.at('treated')} m{start}{where}"
+
+    def left(self) -> str:
+        """How many rows are in the cohort and in no small class."""
+        return f"SELECT count(*) FROM {self._left()}"
 
     def plain(self) -> Statement:
         columns = "".join(f", {self._typed(c)} AS {name_of(c['name'])}" for c in self.columns)
@@ -458,11 +465,27 @@ class TablePlan(Plan):
         classes = f"SELECT count(DISTINCT terrain_sid) AS subjects FROM {met} met GROUP BY {names}"
         return f"SELECT min(subjects) FROM ({classes}) classes"
 
-    def losses(self, name: str) -> str:
+    def read_classes(self) -> str:
+        """The smallest class by what the row and its subject's own say as they were read, and the rows in one below k;
+        null and none where nothing does."""
+        head = self.whole.head
+        sides = [f"b.{name_of(name)}" for name in self.quasi]
+        sides += [f"h.{name_of(name)}" for name in head.quasi if not self.is_head]
+        if not sides or not self.is_of_persons:
+            return "SELECT NULL, 0"
+        start = "" if self.is_head else f" JOIN {head.at('base')} h ON h.terrain_sid = b.terrain_sid"
+        classes = (
+            f"SELECT count(DISTINCT b.terrain_sid) AS subjects, count(*) AS n FROM {self.at('base')} b{start} "
+            f"GROUP BY {', '.join(sides)}"
+        )
+        small = f"CASE WHEN subjects < {int(self.recipe['k'])} THEN n ELSE 0 END"
+        return f"SELECT min(subjects), coalesce(sum({small}), 0) FROM ({classes}) classes"
+
+    def _losses(self, name: str, held: str) -> str:
         of = name_of(name)
         return (
             f"SELECT before.value, before.n, before.n - coalesce(after.n, 0) FROM "
-            f"(SELECT {of} AS value, count(*) AS n FROM {self.at('treated')} GROUP BY {of}) before LEFT JOIN "
+            f"(SELECT {of} AS value, count(*) AS n FROM {self.at('treated')} GROUP BY {of}{held}) before LEFT JOIN "
             f"(SELECT {of} AS value, count(*) AS n FROM {self.at('kept')} GROUP BY {of}) after "
             f"ON {self._say('same', a='before.value', b='after.value')} ORDER BY before.value NULLS LAST"
         )
@@ -529,6 +552,23 @@ class TablesPlan:
         if not self.has_cohort or not table.is_of_persons or table.is_head:
             return []
         return [f"terrain_shared_{number}" for number in range(len(self.head.quasi))]
+
+    def without(self, table: str, column: str) -> "TablesPlan":
+        """The same, were `column` of `table` none of what makes classes."""
+        tables = [
+            {**one, "quasi_identifiers": [name for name in one["quasi_identifiers"] if name != column]}
+            if one["name"] == table
+            else one
+            for one in self.recipe["tables"]
+        ]
+        paths = {one.table["name"]: one.path for one in self.tables}
+        return TablesPlan({**self.recipe, "tables": tables}, paths=paths, dialect=self.tables[0].dialect)
+
+    def small(self) -> list[Statement]:
+        """The statements that find small classes, of what is treated already."""
+        found = [self.head.classes(), self._cohort()] if self.has_cohort else []
+        found += [one.classes() for one in self.released if not (self.has_cohort and one.is_head)]
+        return [statement for statement in found if statement]
 
     def statements(self) -> list[Statement]:
         found = [one.source() for one in self.tables]

@@ -11,9 +11,11 @@ import pytest
 from django.conf import settings
 from django.test import override_settings
 
+from broker import clock
 from broker.accounts import grants
 from broker.keys.store import KeyStore
-from broker.releases import store, tasks
+from broker.releases import previews, store, tasks
+from broker.releases.tables import quasi_of
 from consent import oppositions
 from consent.tasks import record_sealed_request
 from tests import factories, judges, releasing
@@ -235,3 +237,28 @@ def test_a_release_of_tables_is_built_again_to_the_same_bytes_and_shares_no_key_
     keys = ("pseudonym", "visit_occurrence_id", "provider_id")
     held = {row[key] for table in mine.values() for row in table for key in keys if row.get(key)}
     assert held and not any(held & set(row.values()) for table in theirs.values() for row in table)
+
+
+def previewed(made, columns):
+    preview = previews.of_release(
+        made.convention, by=made.person, second_factor_at=clock.now(), address="127.0.0.1", columns=list(columns)
+    )
+    preview = previews.answer(preview)
+    preview.refresh_from_db()
+    assert preview.status == "ready", preview.problem
+    return preview
+
+
+def test_a_preview_of_tables_says_what_the_release_then_has(places, omop):
+    small = [path for path in omop if path.name.startswith(("PERSON", "DEATH", "VISIT"))]
+    made, wanted = ready(places, small, OMOP_ROLES, without=OMOP_WITHOUT)
+
+    preview = previewed(made, wanted)
+
+    release, found = built(made, wanted), preview.found
+    for told in ("rows_in", "rows_out", "dropped", "k_min"):
+        assert found[told] == getattr(release, told)
+    assert found["k_min"] >= found["k_before"] > 0
+    assert found["without"].keys() == set(quasi_of(preview.recipe))
+    said = previews.explained(preview, whole=True)
+    assert said["has_costs"] and said["k_before"] == found["k_before"]

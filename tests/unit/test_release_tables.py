@@ -9,7 +9,7 @@ import pytest
 
 from broker.releases import engine
 from broker.releases.tables import TablePlan, TablesPlan, columns_of, quasi_of, tables_of
-from tests.tables import CATEGORY, KEY, RECORD, TOKEN_KEY, build, care_record, column, opened, table
+from tests.tables import CATEGORY, KEEP, KEY, RECORD, TOKEN_KEY, build, care_record, column, opened, table
 
 
 def token(subject: str) -> str:
@@ -390,3 +390,47 @@ def test_tables_whose_names_differ_only_by_signs_or_capitals_keep_a_member_each(
         taken.append(engine.member_path(name, "csv", taken))
 
     assert taken == ["data/a_b.csv", "data/a_b-2.csv", "data/A_B-3.csv", "data/table.csv", "data/table-2.csv"]
+
+
+def a_crowd() -> dict:
+    """Sixty patients of two towns and three jobs, with visits to wards of which few see each."""
+    patients = ["patient,name,birth,sex,mother"]
+    visits, labs = ["visit,patient,carer,day,ward"], ["visit,at,value"]
+    for n in range(60):
+        sex = "FH"[n % 2] if n % 20 else "X"
+        patients.append(f"patient-{n:03},Ada {n},19{50 + n % 40}-03-02,{sex},")
+        for visit in range(1 + n % 3):
+            ward = "ABC"[(n + visit) % 3] if n % 7 else f"W{n % 5}"
+            visits.append(f"visit-{n:03}{visit},patient-{n:03},carer-1,2020-0{visit + 1}-10,{ward}")
+            labs.append(f"visit-{n:03}{visit},2020-0{visit + 1}-10 08:00:00,{n}.5")
+    return {**RECORD, "patients": patients, "visits": visits, "labs": labs}
+
+
+def kept_apart(recipe: dict) -> dict:
+    """The recipe whose quasi-identifiers leave as they are, so that small classes go and are not merged away."""
+    for one in recipe["tables"]:
+        for each in one["columns"]:
+            if each["name"] in one["quasi_identifiers"]:
+                each["treatment"] = KEEP
+    return recipe
+
+
+def test_what_a_preview_of_tables_says_a_column_costs_is_what_its_absence_gives_back(tmp_path):
+    recipe = kept_apart(care_record(k=5))
+
+    def previewed(folder, asked) -> dict:
+        return build(tmp_path / folder, asked, a_crowd(), preview={"floor": 11})["result"]
+
+    found = previewed("whole", recipe)
+
+    release = build(tmp_path / "release", recipe, a_crowd())["result"]
+    assert found["dropped"] == release["dropped"] and found["k_min"] == release["k_min"] >= 5
+    assert 0 < found["k_before"] < 5 and found["small_before"] > 0
+    assert found["without"].keys() == {"patients.sex", "visits.ward"}
+    for path, lost in found["without"].items():
+        name, column = path.split(".")
+        less = copy.deepcopy(recipe)
+        one = next(one for one in less["tables"] if one["name"] == name)
+        one["quasi_identifiers"].remove(column)
+        assert previewed(path, less)["dropped"]["small_class"] == lost < found["dropped"]["small_class"]
+    assert found["losses"]["visits.ward"], "who loses rows is told of groups large enough"
