@@ -146,6 +146,7 @@ class Build:
     plan_class = Plan  # a test breaks one guard here, and nowhere else
     spent: tuple[str, ...] = ("met", "counted", "subject")  # tables of no use once `leaving` is there
     dialect = "duckdb"
+    keeps = True  # whether rows are treated: a preview only counts them
 
     def __init__(self, job: dict, say):
         self.job, self.recipe, self.say = job, job["recipe"], say
@@ -167,7 +168,7 @@ class Build:
         self._load_tokens()
         self._load_lookups(self.plan.lookups())
         rows_in = 0
-        for statement in self.plan.statements():
+        for statement in self._statements():
             self.say({"step": statement.step, "percent": statement.percent})
             self._make(statement)
             if statement.name == "source":
@@ -176,6 +177,9 @@ class Build:
             if statement.name == "leaving":
                 self._forget(*self.spent)
         return rows_in
+
+    def _statements(self) -> list[Statement]:
+        return self.plan.statements()
 
     def _forget(self, *names: str) -> None:
         """Let go of tables that nothing asks any more: they hold memory."""
@@ -245,9 +249,9 @@ class Build:
 
     def _dropped(self, rows_in: int) -> tuple[dict[str, int], int, int]:
         """Rows lost by reason, rows left before small classes go, rows kept."""
-        found = self.engine.execute(self.plan.tally()).fetchone()
+        found = self.engine.execute(self.plan.tally(is_kept=self.keeps)).fetchone()
         counted, no_subject, known, agreed, drawn, adults, base, rows_out = (int(n) for n in found)
-        if counted != rows_in or self._number(self.plan.misplaced()):
+        if counted != rows_in or (self.keeps and self._number(self.plan.misplaced())):
             raise RuntimeError("rows were lost between two steps")
         dropped = {
             "no_subject": no_subject,
@@ -326,7 +330,9 @@ class Build:
         return counts
 
     def _measure_plain(self) -> dict:
-        rows = self._number("SELECT count(*) FROM kept")
+        return self._plain_figures(self._number("SELECT count(*) FROM kept"))
+
+    def _plain_figures(self, rows: int) -> dict:
         return {
             "rows_in": rows, "dropped": {}, "rows_out": rows, "subjects_out": 0, "k_min": None,
             "merged": {}, "clipped": {}, "blanked": {}, "bounds": {}, "losses": {}, "identifiers": {},
@@ -724,28 +730,44 @@ class Preview(Build):
     """
 
     spent = ("met", "subject")
+    keeps = False
 
     def run(self) -> dict:
         check_header(self.job["source"], self.recipe)
         with duckdb.connect() as self.local, self._connected() as self.engine:
             rows_in = self._carry_out()
             self.say({"step": "thresholds", "percent": 80})
-            return self._figures(rows_in) if self.recipe["personal"] else self._measure_plain()
+            return self._figures(rows_in) if self.recipe["personal"] else self._plain_figures(rows_in)
+
+    def _statements(self) -> list[Statement]:
+        return self.plan.previewed()
+
+    def _told_identifiers(self) -> list[str]:
+        """The columns whose values to be released hold an identifier. Only where something looks like one, perhaps in
+        a row that stays, are rows treated to be sure."""
+        plan = self.plan
+        alike = [*plan.shared_with_identifiers(), *(sql for _name, sql in plan.looking_like_identifiers())]
+        if not any(self._number(sql) for sql in alike):
+            return []
+        self._forget(*(f"value_{number}" for number in range(len(plan.texts()))))
+        for statement in plan.treating():
+            self._make(statement)
+        return [name for name, count in self._identifiers().items() if count]
 
     def _figures(self, rows_in: int) -> dict:
         plan, k = self.plan, self.recipe["k"]
         dropped, base, rows_out = self._dropped(rows_in)
-        k_min = self._number(plan.smallest_class()) if rows_out else 0
+        k_min = self._number(plan.smallest_class(is_kept=False)) if rows_out else 0
         if self.recipe["minors"]["rule"] == "exclude" and self.recipe["minors"]["age_column"] is None:
             refused = "no_age"
         elif dropped["small_class"] * 100 > self.recipe["suppression_max_pct"] * base:
             refused = "suppression"
         else:
             refused = "empty" if not rows_out else "k" if k_min < k else ""
-        identifiers = [name for name, count in self._identifiers().items() if count] if rows_out else []
+        identifiers = self._told_identifiers() if rows_out else []
         found = {
             "rows_in": rows_in, "dropped": dropped, "rows_out": rows_out, "k_min": k_min, "identifiers": identifiers,
-            "subjects_out": self._number(f"SELECT count(DISTINCT {plan.person}) FROM kept"),
+            "subjects_out": self._number("SELECT count(DISTINCT subject) FROM leaving"),
             "refused": refused or ("identifier" if identifiers else ""),
             "k_before": 0, "small_before": 0, "without": {}, "losses": {},
         }  # fmt: skip

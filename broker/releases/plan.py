@@ -119,6 +119,18 @@ class Plan:
     def statements(self) -> list[Statement]:
         if not self.recipe["personal"]:
             return [self.source(), Statement("kept", "plain", 60, self._plain())]
+        return [*self._counting(), *self.treating()]
+
+    def previewed(self) -> list[Statement]:
+        """What a preview needs: the counts alone, and the values among which an identifier could be. No row is treated
+        for it."""
+        return [*self._counting(), *self._values(is_kept=False)] if self.recipe["personal"] else [self.source()]
+
+    def treating(self) -> list[Statement]:
+        """The rows that leave, and the values they hold."""
+        return [Statement("kept", "kept", 64, self._kept()), *self._values(is_kept=True)]
+
+    def _counting(self) -> list[Statement]:
         return [
             self.source(),
             *self._mobility(),
@@ -135,8 +147,6 @@ class Plan:
             Statement("graded", "treated", 58, self._say("table", name="graded") + self._treated(rows="counted")),
             Statement("class", "class", 60, self._classes()),
             Statement("leaving", "class", 62, self._leaving()),
-            Statement("kept", "kept", 64, self._kept()),
-            *self._values(),
         ]
 
     def source(self) -> Statement:
@@ -318,13 +328,14 @@ class Plan:
         joined = f"FROM met LEFT JOIN subject ON subject.subject = {of}"
         return self._say("table", name="tally") + f"SELECT {', '.join(sums)} {joined}"
 
-    def tally(self) -> str:
-        """Rows read, without a subject, known, agreed, drawn, adult; rows left before small classes go; rows kept."""
-        adults, base = (
+    def tally(self, *, is_kept: bool = True) -> str:
+        """Rows read, without a subject, known, agreed, drawn, adult; rows left before small classes go; rows kept, or,
+        before there are any, those that will be."""
+        adults, base, spared = (
             f"(SELECT CAST(coalesce(sum(terrain_n), 0) AS BIGINT) FROM {rows})"
-            for rows in ("eligible" if self.trace else "graded", "graded")
+            for rows in ("eligible" if self.trace else "graded", "graded", f"graded{self._spared('graded')}")
         )
-        counts = f"{adults}, {base}, (SELECT count(*) FROM kept)"
+        counts = f"{adults}, {base}, {'(SELECT count(*) FROM kept)' if is_kept else spared}"
         return f"SELECT rows_in, no_subject, known, agreed, drawn, {counts} FROM tally"
 
     def hmac(self, key: str, of: str) -> str:
@@ -573,19 +584,22 @@ class Plan:
         ]
         return f"SELECT {', '.join(sums)} FROM graded{self._spared('graded')}"
 
-    def _texts(self) -> list[str]:
+    def texts(self) -> list[str]:
         """The released columns that hold text, in which an identifier could stand."""
         return [c["name"] for c in self.columns if c["name"] != self.subject and self._typed(c) == name_of(c["name"])]
 
-    def _values(self) -> list[Statement]:
-        """The distinct values of each released column of text, long enough to be an identifier."""
+    def _values(self, *, is_kept: bool) -> list[Statement]:
+        """The distinct values of each released column of text, long enough to be an identifier: of the rows kept, or,
+        before there are any, of every row read: more than they will hold, but for columns that are counted."""
+        counted = {c["name"] for c in self._counted()}
         return [
             Statement(
                 f"value_{number}", "thresholds", 74,
-                self._say("table", name=f"value_{number}")
-                + f"SELECT DISTINCT {name_of(name)} AS value FROM kept WHERE length({name_of(name)}) >= {SCANNED}",
+                self._say("table", name=f"value_{number}") + f"SELECT DISTINCT {name_of(name)} AS value FROM "
+                f"{'kept' if is_kept else 'graded' if name in counted else 'source'} "
+                f"WHERE length({name_of(name)}) >= {SCANNED}",
             )
-            for number, name in enumerate(self._texts())
+            for number, name in enumerate(self.texts())
         ]  # fmt: skip
 
     def own_identifiers(self) -> tuple[list[str], str]:
@@ -593,19 +607,19 @@ class Plan:
         identifier (G23). Shorter ones than six signs meet by chance and are left out."""
         owned = [self.subject, *self.recipe["identifiers"]]
         counts = []
-        for name in self._texts():
+        for name in self.texts():
             same = " OR ".join(
                 f"(length(s.{name_of(o)}) >= {SCANNED} AND kept.{name_of(name)} = s.{name_of(o)})" for o in owned
             )
             counts.append(f"count(*) FILTER (WHERE {same})")
         joined = "FROM kept JOIN source s ON s.terrain_line = kept.terrain_line"
-        return self._texts(), f"SELECT {', '.join(counts) or 'count(*)'} {joined}"
+        return self.texts(), f"SELECT {', '.join(counts) or 'count(*)'} {joined}"
 
     def shared_with_identifiers(self) -> list[str]:
         """Queries that count the subjects and direct identifiers that are also a released value, whosever: where all
         find none, `own_identifiers` would find none either, and it reads every row again."""
         found = []
-        for number in range(len(self._texts())):
+        for number in range(len(self.texts())):
             values = f"(SELECT value FROM value_{number})"
             found.append(f"SELECT count(*) FROM leaving WHERE subject IN {values}")
             found += [
@@ -623,17 +637,19 @@ class Plan:
         security number or a telephone number."""
         return [
             (name, f"SELECT count(*) FROM value_{number} WHERE {self.looks_like_one('value')}")
-            for number, name in enumerate(self._texts())
+            for number, name in enumerate(self.texts())
         ]
 
-    def smallest_class(self) -> str:
-        """k as it stands in the file: the smallest number of distinct subjects in a class of the rows kept."""
-        subjects = f"count(DISTINCT {self.person})"
+    def smallest_class(self, *, is_kept: bool = True) -> str:
+        """k as it stands in the file: the smallest number of distinct subjects in a class of the rows kept, or, before
+        there are any, of those that will be."""
+        subjects, rows = f"count(DISTINCT {self.person})", "kept"
+        if not is_kept:
+            subjects, rows = "count(DISTINCT terrain_sid)", f"graded{self._spared('graded')}"
         if not self.quasi:
-            return f"SELECT {subjects} FROM kept"
+            return f"SELECT {subjects} FROM {rows}"
         names = ", ".join(name_of(name) for name in self.quasi)
-        classes = f"SELECT {subjects} AS subjects FROM kept GROUP BY {names}"
-        return f"SELECT min(subjects) FROM ({classes}) classes"
+        return f"SELECT min(subjects) FROM (SELECT {subjects} AS subjects FROM {rows} GROUP BY {names}) classes"
 
     def losses(self, name: str) -> str:
         """By value of one quasi-identifier: rows before and rows lost to small classes."""

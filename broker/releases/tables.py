@@ -435,7 +435,7 @@ class TablePlan(Plan):
                 )
         return found
 
-    def _texts(self) -> list[str]:
+    def texts(self) -> list[str]:
         return [
             c["name"] for c in self.shown if c["name"] not in self.keys and self._typed(c) == name_of(c["name"])
         ]  # fmt: skip
@@ -445,13 +445,13 @@ class TablePlan(Plan):
         own key or identifier, or what looks like one (G23)."""
         owned = [name for name in [self.subject, *self.recipe["identifiers"]] if name]
         joins, counts = [], []
-        for number, name in enumerate(self._texts()):
+        for number, name in enumerate(self.texts()):
             of, met = f"k.{name_of(name)}", f"met_{number}"
             joins.append(f" LEFT JOIN identifier {met} ON {met}.value = {of}")
             own = [f"(length(s.{name_of(o)}) >= {SCANNED} AND {of} = s.{name_of(o)})" for o in owned]
             tests = " OR ".join([f"{met}.value IS NOT NULL", *own, self.looks_like_one(of)])
             counts.append(f"count(*) FILTER (WHERE {tests})")
-        return self._texts(), (
+        return self.texts(), (
             f"SELECT {', '.join(counts) or 'count(*)'} FROM {self.at('kept')} k "
             f"JOIN {self.rows} s ON s.terrain_line = k.terrain_line{''.join(joins)}"
         )

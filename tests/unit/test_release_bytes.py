@@ -115,6 +115,24 @@ def test_an_identifier_in_a_column_of_text_stops_the_build(stays, tmp_path, colu
         build(stays, tmp_path, source="told.parquet")
 
 
+@pytest.mark.parametrize(("age", "found"), [(50, ["note"]), (10, [])])
+def test_a_preview_tells_an_identifier_only_of_rows_that_would_leave(stays, tmp_path, age, found):
+    folder, _objecting = stays
+    with duckdb.connect() as connection:
+        told = f"CASE WHEN age = {age} THEN 'jean.dupont@exemple.fr' ELSE note END AS note"
+        connection.execute(f"COPY (SELECT * REPLACE ({told}) FROM '{folder}/stays.parquet') TO '{folder}/told.parquet'")
+    job = {
+        "recipe": recipe(), "source": str(folder / "told.parquet"), "scratch": str(tmp_path / "scratch"),
+        "pseudonym_key": "5e" * 32, "token_key": "7a" * 32, "preview": {"floor": 10}, "memory_mib": 256,
+    }  # fmt: skip
+
+    last = engine.run(job, lambda line: None)
+
+    assert last["result"]["identifiers"] == found, last
+    assert last["result"]["refused"] == ("identifier" if found else "")
+    assert last["result"]["rows_out"] > 0
+
+
 def test_another_subjects_key_in_a_column_of_text_is_not_taken_for_its_own(stays, tmp_path):
     folder, _objecting = stays
     with duckdb.connect() as connection:
