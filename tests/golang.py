@@ -12,10 +12,16 @@ from broker.audit.bundle import KIT
 PACKAGES = Path("/usr/share/gocode")
 
 
+def lacking() -> str:
+    """What to install, in one line; empty where Go stands."""
+    there = shutil.which("go") and (PACKAGES / "src/golang.org/x/mod/sumdb").is_dir()
+    return "" if there else "no Go here: apt-get install golang-go golang-golang-x-mod-dev"
+
+
 def build(folder: Path) -> Path:
-    """The program, built offline in `folder`; without Go the test is skipped, in one line."""
-    if not shutil.which("go") or not (PACKAGES / "src/golang.org/x/mod/sumdb").is_dir():
-        pytest.skip("no Go here: apt-get install golang-go golang-golang-x-mod-dev")
+    """The program, built offline in `folder`; without Go the test is skipped."""
+    if lacking():
+        pytest.skip(lacking())
     program = folder / "verify-go"
     offline = {
         "GO111MODULE": "off", "GOPATH": str(PACKAGES), "GOFLAGS": "", "GOPROXY": "off", "CGO_ENABLED": "0",

@@ -72,6 +72,12 @@ class Sequencer:
         remembered = self.signer.state()
         self.check(self.signed, self.signed_root, "the last published checkpoint")
         self.check(remembered.size, remembered.root, "the signer's memory")
+        if remembered.size < self.signed:
+            raise CannotStart(
+                f"the signer's memory holds {remembered.size} leaves and a checkpoint of {self.signed} was published: "
+                "an older copy of signed.json was put back. Put back the last one; if it is lost, compare the last "
+                "checkpoint with the one that was mailed, then write its size and its root into signed.json."
+            )
         if self.size == 0 and not self._row("SELECT 1 FROM audit_event WHERE generation = 0"):
             self._write_genesis(remembered, at)
 

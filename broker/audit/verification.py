@@ -4,64 +4,115 @@ Detects what the database's owner could do with triggers disabled: an event chan
 index that no longer says what the leaves say, a checkpoint rewritten.
 """
 
-from collections.abc import Iterator
-from dataclasses import astuple
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from operator import attrgetter
+from typing import Protocol
 
 import psycopg
 
 from broker.audit import leaf, merkle, tiles
 from broker.audit.checkpoint import Checkpoint, InvalidNote, Verifier
 from broker.audit.sequencer import IN_ORDER
+from broker.audit.signer import Signed
 
 MOST = 20  # problems told; the rest is counted
 CHUNK = 2_000
 
 
-def problems(connection: psycopg.Connection, verifier: Verifier) -> tuple[int, list[str]]:
+class Remembers(Protocol):
+    def state(self) -> Signed: ...
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Milestone:
+    """A size and the root that the log must have there; who says so."""
+
+    size: int
+    root: bytes
+    whose: str
+
+
+def problems(
+    connection: psycopg.Connection,
+    verifier: Verifier,
+    *,
+    signer: Remembers | None = None,
+    kept: Iterable[Checkpoint] = (),
+) -> tuple[int, list[str]]:
     """(leaves read, what is wrong with them): an empty list means that nothing is missing and nothing altered.
 
-    One read-only snapshot; memory stays small (the tree's right edge). Any role that reads the log may ask.
+    `signer` is asked what it signed last; `kept` are checkpoints that somebody kept outside the database: without
+    either, a log cut back to an older checkpoint of its own is whole. One read-only snapshot; memory stays small (the
+    tree's right edge). Any role that reads the log may ask.
     """
-    found: list[str] = []
+    before = signer.state() if signer else None
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         connection.execute(IN_ORDER.format("LOCAL"))
-        size = connection.execute("SELECT size FROM audit_sequencer").fetchone()[0]
-        checkpoints = connection.execute(
-            "SELECT size, root, note, proof FROM audit_checkpoint ORDER BY size"
-        ).fetchall()
-        pending = list(checkpoints)
-        edge, read, missing = tiles.Edge(), 0, 0
-        for chunk in _chunks(connection):
-            hashes = []
-            for index, (payload, event_id, row) in enumerate(chunk, edge.size):
-                hashes.append(merkle.leaf_hash(payload.encode()))
-                if row is None:
-                    missing += 1
-                elif row[:2] != (index, event_id) or row[2:] != _columns(payload):
-                    found.append(f"leaf {index} (event {event_id}): the search index does not say what the leaf says")
-            start = 0
-            while pending and pending[0][0] <= edge.size + len(hashes):
-                upto = pending[0][0] - edge.size
-                edge.grow(hashes[start:upto])
-                hashes, start = hashes[upto:], 0
-                checkpoint = pending.pop(0)
-                if edge.root() != bytes(checkpoint[1]):
-                    found.append(f"the {edge.size} first leaves do not give the root of their checkpoint")
-            edge.grow(hashes)
-            read = edge.size
-        if missing:
-            found.append(f"{missing} leaves are missing from the search index")
-        if read != size:
-            found.append(f"{read} events stand before the watermark, {size} were put into the tree")
-        indexed = connection.execute("SELECT count(*) FROM audit_index").fetchone()[0]
-        if indexed != size:
-            found.append(f"the search index holds {indexed} rows for {size} leaves")
-        found += [f"the checkpoint of {c[0]} leaves has no leaves to hold" for c in pending]
-        found += _checkpoints(checkpoints, verifier)
-        found += _tiles(connection, edge)
+        size, published, found = examine(connection, verifier, seen(before, kept))
+    if signer:
+        found += older_copy(signer.state(), published)
     return size, found[:MOST] + ([f"and {len(found) - MOST} more"] if len(found) > MOST else [])
+
+
+def seen(remembered: Signed | None, kept: Iterable[Checkpoint]) -> list[Milestone]:
+    """What was seen of the log outside the database."""
+    found = [Milestone(c.size, c.root, f"a kept checkpoint of {c.size} leaves") for c in kept]
+    if remembered and remembered.size:
+        found.append(Milestone(remembered.size, remembered.root, "the signer's memory"))
+    return found
+
+
+def older_copy(remembered: Signed, published: int) -> list[str]:
+    """A signer signs before the checkpoint is stored: it can know more than was published, never less."""
+    if remembered.size >= published:
+        return []
+    return [
+        f"the signer's memory holds {remembered.size} leaves and a checkpoint of {published} was published: an older "
+        "copy of its file was put back"
+    ]
+
+
+def examine(
+    connection: psycopg.Connection, verifier: Verifier, outside: Iterable[Milestone] = ()
+) -> tuple[int, int, list[str]]:
+    """(leaves read, size of the last checkpoint, everything that is wrong), within the caller's transaction."""
+    found: list[str] = []
+    size = connection.execute("SELECT size FROM audit_sequencer").fetchone()[0]
+    checkpoints = connection.execute("SELECT size, root, note, proof FROM audit_checkpoint ORDER BY size").fetchall()
+    published = [Milestone(s, bytes(root), f"the checkpoint of {s} leaves") for s, root, _, _ in checkpoints]
+    pending = deque(sorted([*published, *outside]))
+    edge, missing = tiles.Edge(), 0
+    for chunk in _chunks(connection):
+        hashes = []
+        for index, (payload, event_id, row) in enumerate(chunk, edge.size):
+            hashes.append(merkle.leaf_hash(payload.encode()))
+            if row is None:
+                missing += 1
+            elif row[:2] != (index, event_id) or row[2:] != _columns(payload):
+                found.append(f"leaf {index} (event {event_id}): the search index does not say what the leaf says")
+        while pending and pending[0].size <= edge.size + len(hashes):
+            milestone = pending.popleft()
+            upto = milestone.size - edge.size
+            edge.grow(hashes[:upto])
+            hashes = hashes[upto:]
+            if edge.root() != milestone.root:
+                found.append(f"the {edge.size} first leaves do not give the root of {milestone.whose}")
+        edge.grow(hashes)
+    if missing:
+        found.append(f"{missing} leaves are missing from the search index")
+    if edge.size != size:
+        found.append(f"{edge.size} events stand before the watermark, {size} were put into the tree")
+    indexed = connection.execute("SELECT count(*) FROM audit_index").fetchone()[0]
+    if indexed != size:
+        found.append(f"the search index holds {indexed} rows for {size} leaves")
+    found += [f"{m.whose} has no leaves to hold: the log was cut" for m in pending]
+    found += _checkpoints(checkpoints, verifier)
+    found += _tiles(connection, edge)
+    return size, checkpoints[-1][0] if checkpoints else 0, found
 
 
 EVENTS = """
@@ -92,8 +143,11 @@ def _chunks(connection) -> Iterator[list]:
             yield chunk
 
 
+SEARCHED = attrgetter(*(field.name for field in fields(leaf.Columns)))
+
+
 def _columns(payload: str) -> tuple:
-    at, *rest = astuple(leaf.columns(payload))
+    at, *rest = SEARCHED(leaf.columns(payload))
     return (datetime.fromisoformat(at).astimezone(UTC), *rest)
 
 

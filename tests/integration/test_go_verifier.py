@@ -5,11 +5,11 @@ import zipfile
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from broker.audit import bundle, search, state
+from broker.audit import bundle, search
 from broker.audit.checkpoint import COSIGNATURE, Signer, parse
 from broker.audit.kit import verify
 from tests import golang
-from tests.logs import sequencing, write
+from tests.logs import one, sequencing, write
 
 ABOUT_DATASET_7 = search.Query(obj=("dataset:7",))
 WITNESS = Signer("vigie.example", Ed25519PrivateKey.from_private_bytes(b"8" * 32), COSIGNATURE)
@@ -30,7 +30,7 @@ def bundles(committed, tmp_path):
         write(10, act="data.download", obj=("dataset", "7", "1"))
         write(10)
         sequencer.catch_up()
-    (tmp_path / "kept").write_text(state.checkpoint(11).note)
+    (tmp_path / "kept").write_text(one("SELECT note FROM audit_checkpoint WHERE size = 11")[0])
     for form, query in (("whole", None), ("selection", ABOUT_DATASET_7)):
         with (tmp_path / f"{form}.zip").open("wb") as out:
             bundle.write(out, query, since=11)

@@ -387,3 +387,46 @@ def test_the_process_sequences_what_is_committed(committed, tmp_path):
     assert one("SELECT problems FROM audit_verification") == ([],)
     assert state.verifier() == Signing(tmp_path / "signer", ORIGIN).signer.verifier
     assert found(committed, tmp_path / "signer") == []
+
+
+def test_an_older_copy_of_the_signer_s_file_is_found_and_stops_the_sequencer(committed, tmp_path):
+    with sequencing(committed, tmp_path) as sequencer:
+        write(3)
+        sequencer.catch_up()
+        older = (tmp_path / "signed.json").read_bytes()
+        write(2)
+        sequencer.catch_up()
+    (tmp_path / "signed.json").write_bytes(older)
+
+    with psycopg.connect(postgres.cluster().url("terrain_auditor", committed), autocommit=True) as auditor:
+        signing = Signing(tmp_path, ORIGIN)
+        problems = verification.problems(auditor, signing.signer.verifier, signer=signing)[1]
+    assert problems == [
+        "the signer's memory holds 4 leaves and a checkpoint of 6 was published: an older copy of its file was put back"
+    ]
+    with pytest.raises(CannotStart, match="an older copy of signed"), sequencing(committed, tmp_path):
+        pass
+
+
+def test_a_log_cut_back_to_its_own_checkpoint_is_found_by_one_that_was_kept(committed, tmp_path):
+    with sequencing(committed, tmp_path) as sequencer:
+        for _ in range(2):
+            write(3)
+            sequencer.catch_up()
+        kept = Checkpoint.open(state.checkpoint().note, state.verifier())
+    with psycopg.connect(postgres.cluster().url("postgres", committed)) as owner:
+        owner.execute(UNGUARDED)
+        owner.execute("DELETE FROM audit_checkpoint WHERE size > 4")
+        owner.execute("DELETE FROM audit_index WHERE leaf_index >= 4")
+        owner.execute("UPDATE audit_tile SET hashes = substring(hashes FOR 128)")
+        owner.execute("UPDATE audit_sequencer SET size = 4, (last_generation, last_xid, last_id) = "
+                      "(SELECT generation, xid, event_id FROM audit_index WHERE leaf_index = 3)")  # fmt: skip
+        owner.execute("DELETE FROM audit_event WHERE id > (SELECT last_id FROM audit_sequencer)")
+
+    assert found(committed, tmp_path) == []
+    with psycopg.connect(postgres.cluster().url("terrain_auditor", committed), autocommit=True) as auditor:
+        verifier, signer = Signing(tmp_path, ORIGIN).signer.verifier, Signing(tmp_path, ORIGIN)
+        by_memory = verification.problems(auditor, verifier, signer=signer)[1]
+        by_kept = verification.problems(auditor, verifier, kept=[kept])[1]
+    assert by_memory == ["the signer's memory has no leaves to hold: the log was cut"]
+    assert by_kept == ["a kept checkpoint of 7 leaves has no leaves to hold: the log was cut"]

@@ -113,9 +113,9 @@ class Command(BaseCommand):
         def recompute():
             began = time.monotonic()
             try:
-                verifier = Client(settings.SIGNER_SOCKET).state().verifier
+                signer = Client(settings.SIGNER_SOCKET)
                 with psycopg.connect(settings.SEQUENCER_DATABASE_URL, autocommit=True) as connection:
-                    size, found = problems(connection, verifier)
+                    size, found = problems(connection, signer.state().verifier, signer=signer)
                     connection.execute(
                         "INSERT INTO audit_verification (size, problems, seconds) VALUES (%s, %s, %s)",
                         [size, found, time.monotonic() - began],
