@@ -177,12 +177,13 @@ def leaves(cluster, database):
 
 
 def test_a_log_restored_into_another_cluster_goes_on_in_a_new_generation(committed, tmp_path, elsewhere):
-    here, signing = postgres.cluster(), Signing(tmp_path, ORIGIN)
+    here = postgres.cluster()
     write(4)
     with sequencing(committed, tmp_path) as sequencer:
         sequencer.catch_up()
         append(here, committed, ["en attente"])  # committed, not yet sequenced
         copied(here, committed, elsewhere)
+    signing = Signing(tmp_path, ORIGIN)
     append(elsewhere, committed, ["trop tôt 1", "trop tôt 2"])  # the site was started before anybody thought of it
 
     with psycopg.connect(elsewhere.url("terrain_seq", committed), autocommit=True) as link:
