@@ -3,6 +3,7 @@
 import itertools
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -45,9 +46,9 @@ def _french():
 _numbers = itertools.count(1)
 
 
-@pytest.fixture
-def fresh_database():
-    """A database of the test's own, as `terrain_app`, in which transactions really commit. Yields its name."""
+@contextmanager
+def a_database():
+    """A database of one's own, as `terrain_app`, in which transactions really commit. Yields its name."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
     before = connection.settings_dict["NAME"]
     connection.close()
@@ -59,6 +60,13 @@ def fresh_database():
     connection.close()
     connection.settings_dict["NAME"] = before
     postgres.cluster().drop_database(name)
+
+
+@pytest.fixture
+def fresh_database():
+    """A database of the test's own. Yields its name."""
+    with a_database() as name:
+        yield name
 
 
 @pytest.fixture

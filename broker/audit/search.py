@@ -4,23 +4,40 @@ A page is named by the leaf before which it starts (`before`), never by a number
 same while the log grows, and the hundredth costs what the first does.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
 from django.db import connection
 
 PAGE = 25
+SCANNED = 100_000  # leaves that one page looks through for a condition that no index of the log answers
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """SQL about `i` (a row of audit_index), written in the code of an app that may read more than the log does, never
+    in a request. Each %s takes one of `values`; where the value is `Floor`, the first leaf that the page looks at."""
+
+    sql: str
+    values: tuple[Any, ...] = ()
+
+
+class Floor:
+    """Stands in `Condition.values` for the first leaf looked at."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is asked; an empty tuple or None asks nothing. `since` is included, `until` is not.
+    """What is asked; None asks nothing, an empty tuple finds nothing. `since` is included, `until` is not.
 
     `actor` and `sub` are tokens (16 bytes each, see `tokens_of`), `obj` is "type:id"; `about` holds references of
-    objects or of conventions, either of which answers.
+    objects or of conventions, either of which answers; `only` is the place of one leaf. `also` asks what no index
+    answers: such a query is read `SCANNED` leaves at a time, from leaf `floor` on. `within` is what the reader may
+    see: one of these must hold too.
     """
 
     actor: tuple[bytes, ...] | None = None
@@ -34,14 +51,21 @@ class Query:
     purp: tuple[str, ...] | None = None
     about: tuple[str, ...] | None = None
     ulid: str = ""
+    only: int | None = None
     since: datetime | None = None
     until: datetime | None = None
+    also: tuple[Condition, ...] = ()
+    within: "tuple[Query, ...] | None" = None
+    floor: int = 0
 
     def where(self) -> tuple[str, list[Any]]:
-        """The condition on audit_index, with its values. A tuple that is empty (but not None) finds nothing."""
-        conditions, values = ["true"], []
+        """The condition on audit_index, with its values."""
+        conditions: list[str] = ["true"]
+        values: list[Any] = []
         for field in fields(self):
             wanted = getattr(self, field.name)
+            if field.name in ("also", "within"):
+                continue
             if field.name == "about" and wanted is not None:
                 conditions.append("(i.obj = ANY(%s) OR i.conv = ANY(%s))")
                 values += [list(wanted), list(wanted)]
@@ -57,6 +81,20 @@ class Query:
             if value:
                 conditions.append(f"{condition} %s")
                 values.append(value)
+        if self.only is not None:
+            conditions.append("i.leaf_index = %s")
+            values.append(self.only)
+        if self.floor:
+            conditions.append("i.leaf_index >= %s")
+            values.append(self.floor)
+        if self.within is not None:
+            limits = [limit.where() for limit in self.within]
+            conditions.append(" OR ".join(f"({sql})" for sql, _values in limits) if limits else "false")
+            conditions[-1] = f"({conditions[-1]})"
+            values += [value for _sql, several in limits for value in several]
+        for asked in self.also:  # last: what costs most is asked of what is left
+            conditions.append(f"({asked.sql})")
+            values += [self.floor if value is Floor else value for value in asked.values]
         return " AND ".join(conditions), values
 
 
@@ -93,11 +131,41 @@ def _read(query: Query, order: str, limit: int, bound: str, *bounds) -> list[Ent
 
 
 def page(query: Query, *, before: int | None = None, size: int = PAGE) -> Page:
-    """The newest `size` entries that answer `query`, older than leaf `before` when it is given."""
+    """The newest `size` entries that answer `query`, older than leaf `before` when it is given.
+
+    A query that no index answers may give a page with few entries, or none, and a next one: it looked at `SCANNED`
+    leaves."""
+    if query.also:
+        end = (length() if before is None else before) or 0
+        query = replace(query, floor=max(query.floor, end - SCANNED))
     bound, bounds = ("true", ()) if before is None else ("i.leaf_index < %s", (before,))
     entries = _read(query, "DESC", size + 1, bound, *bounds)
-    more = len(entries) > size
-    return Page(entries[:size], entries[size - 1].leaf_index if more else None)
+    if len(entries) > size:
+        return Page(entries[:size], entries[size - 1].leaf_index)
+    return Page(entries, query.floor if query.also and query.floor and _goes_on(query) else None)
+
+
+def _goes_on(query: Query) -> bool:
+    """Whether leaves before `query.floor` may be of the time that is asked."""
+    if query.since is None:
+        return True
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT at >= %s FROM audit_index WHERE leaf_index = %s", [query.since, query.floor])
+        row = cursor.fetchone()
+    return row is not None and row[0]
+
+
+def length() -> int:
+    """How many leaves can be found."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT coalesce(max(leaf_index) + 1, 0) FROM audit_index")
+        return cursor.fetchone()[0]
+
+
+def at(leaf_index: int, *, within: tuple[Query, ...] | None = None) -> Entry | None:
+    """The entry of this place, when a reader limited to `within` may see it."""
+    found = _read(Query(only=leaf_index, within=within), "ASC", 1, "true")
+    return found[0] if found else None
 
 
 def ascending(query: Query, *, below: int, most: int) -> Iterator[Entry]:
@@ -157,3 +225,22 @@ def details_of(event_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT event_id, body FROM audit_detail WHERE event_id = ANY(%s)", [list(event_ids)])
         return {number: json.loads(body) for number, body in cursor.fetchall()}
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """The erasable part of an event; `is_bound`: it is, to the byte, what the leaf commits to."""
+
+    body: dict[str, Any]
+    is_bound: bool
+
+
+def detail_of(entry: Entry) -> Detail | None:
+    """The detail of `entry`; None when it has none, or when it was erased."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT salt, body FROM audit_detail WHERE event_id = %s", [entry.event_id])
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    digest = hashlib.sha256(bytes(row[0]) + row[1].encode()).hexdigest()
+    return Detail(json.loads(row[1]), (entry.event or {}).get("d") == f"sha256:{digest}")

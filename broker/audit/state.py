@@ -68,8 +68,22 @@ def checkpoint(size: int | None = None) -> Published | None:
 
 def witnessed(size: int) -> Published | None:
     """The last checkpoint of at most `size` leaves that a witness cosigned."""
+    return _one("cosignatures <> '' AND size <= %s ORDER BY size DESC LIMIT 1", size)
+
+
+def first_holding(leaf_index: int) -> Published | None:
+    """The first published checkpoint that this leaf is in; None while it waits for one."""
+    return _one("size > %s ORDER BY size LIMIT 1", leaf_index)
+
+
+def checkpoint_on(at: datetime) -> Published | None:
+    """The last checkpoint that was published by then."""
+    return _one("published_at <= %s ORDER BY size DESC LIMIT 1", at)
+
+
+def _one(condition: str, value) -> Published | None:
     with connection.cursor() as cursor:
-        cursor.execute(f"{PUBLISHED} WHERE cosignatures <> '' AND size <= %s ORDER BY size DESC LIMIT 1", [size])
+        cursor.execute(f"{PUBLISHED} WHERE {condition}", [value])
         row = cursor.fetchone()
     return _published(row) if row else None
 
@@ -98,9 +112,9 @@ def read_tile(level: int, n: int) -> bytes:
     return bytes(row[0])
 
 
-def read_edge(size: int) -> Callable[[int, int], bytes]:
-    """A reader of the tiles on the right edge of a tree of `size` leaves, all read at once, however high it is."""
-    edge = tiles.edge_of(size)
+def read_edge(*sizes: int) -> Callable[[int, int], bytes]:
+    """A reader of the tiles on the right edges of trees of these sizes, all read at once, however high they are."""
+    edge = sorted({tile for size in sizes for tile in tiles.edge_of(size)})
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT level, n, hashes FROM audit_tile JOIN unnest(%s::int[], %s::bigint[]) AS edge(level, n) "

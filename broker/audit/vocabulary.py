@@ -11,6 +11,7 @@ ACTS = frozenset(
     [
         "log.genesis",
         "log.search",
+        "log.read",
         "log.export",
         "log.proof",
         "log.partition",

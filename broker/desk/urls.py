@@ -10,6 +10,7 @@ urlpatterns = [
     path("et-moi/", views.about_me, name="about-me"),
     path("sante/", views.health, name="health"),
     path("journal/", journal.search, name="audit-search"),
+    path("journal/<int:index>/", journal.entry, name="audit-entry"),
     path("journal/dossier.zip", journal.take_away, name="audit-bundle"),
     path("bureau/", views.desk, name="desk"),
     path("composants/", views.components, name="components"),

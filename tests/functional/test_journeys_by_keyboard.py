@@ -4,10 +4,14 @@ What came before a journey is made by the factories; what other people do meanwh
 their pages call; what the worker does is run where the worker would take it up.
 """
 
-import io
+import base64
 import re
+import subprocess
+import sys
+import tempfile
 import zipfile
 from datetime import timedelta
+from pathlib import Path
 
 import pyrage
 import pytest
@@ -16,7 +20,7 @@ from django.core import mail
 from broker import clock
 from broker.accounts import grants
 from broker.audit.actor import SYSTEM
-from broker.audit.kit import verify
+from broker.audit.signer import Signing
 from broker.keys.store import KeyStore
 from broker.releases import tasks as release_tasks
 from consent import terms
@@ -27,7 +31,7 @@ from consent.transitions import registry
 from tests import factories
 from tests.functional.conftest import PASSWORD, code
 from tests.functional.keyboard import Keys
-from tests.logs import sequencing, write
+from tests.logs import ORIGIN, sequencing, write
 from zones import tasks
 from zones.models import Dataset
 from zones.reading import Reading
@@ -65,29 +69,117 @@ def test_two_clerks_accredit_an_organisation(keys):
     assert "Décision prise" in second.page.locator(".messages").inner_text()
 
 
-def test_an_auditor_asks_narrows_and_takes_a_bundle_that_verifies(keys, fresh_database, tmp_path):
+def test_an_auditor_finds_an_access_verifies_it_here_then_offline(keys, fresh_database, tmp_path):
     auditor = factories.user("Anne Leroy", organisation=factories.organisation("audit"), role="auditor")
-    write(act="gate.decide", out="deny", reason=("G11",), detail={"message": "La convention est suspendue."})
-    write(3, act="gate.decide")
-    with sequencing(fresh_database, tmp_path) as sequencer:
-        sequencer.catch_up()
+    convention = factories.convention()
+    samir = convention.named_persons.get().user
+    about = {"by": samir, "conv": convention.reference, "zone": convention.zone.reference}
+    write(act="gate.decide", out="deny", reason=("G11",), detail={"message": "La convention est suspendue."}, **about)
+    write(3, act="data.download", **about)
+    write(2, act="zone.amend")
+    log_on(fresh_database, tmp_path)
 
     anne = keys().sign_in(auditor)
     anne.follow("Chercher dans le journal", "/journal/", "Chercher dans le journal", within="main")
-    anne.follow("Tous les refus, et pourquoi", "/journal/?question=refus")
+    first_sentence = anne.page.locator("main h1 + *").inner_text()
+    anne.follow("Qui a accédé à ce jeu", "/journal/?question=acces#question")
+    anne.select("Jeu de données", convention.offer.dataset.title).press("Chercher")
+    anne.arrived("/journal/?question=acces*")
     shown = anne.page.locator(".event").all_inner_texts()
-    anne.open("Tous les refus").select("Issue", "Refusé").press("Chercher")
-    anne.arrived("/journal/?question=refus*")
-    anne.to("button", "Télécharger le dossier", within="main")
+    anne.follow("inscription n° 4", "/journal/4/", "Inscription n° 4", within="main")
+    said = verified_here(anne)
+    anne.axe(anne.page)
+    anne.to("button", "Télécharger son dossier")
     with anne.page.expect_download() as taken:
         anne.page.keyboard.press("Enter")
 
-    assert len(shown) == 1
-    assert "La convention est suspendue." in shown[0]
-    with zipfile.ZipFile(io.BytesIO(taken.value.path().read_bytes())) as archive:
-        wrong, facts = verify.check(verify.Files({name: archive.read(name) for name in archive.namelist()}))
-    assert wrong == []
-    assert facts["entries"] == 2  # the refusal, and leaf 0 that names the key
+    assert first_sentence.startswith("Rien ne manque et rien n’a été modifié dans les")
+    assert len(shown) == 4
+    assert all("Samir Analyste" in line for line in shown)
+    assert "La convention est suspendue." in shown[3]
+    assert said == {"leaf": "ok", "path": "ok", "signature": "ok", "memory": "first", "verdict": "ok"}
+    assert verified_offline(taken.value.path(), tmp_path) == 0
+
+    write(300)  # what the browser remembered is now the beginning of a longer log, in other tiles
+    log_on(fresh_database, tmp_path)
+    assert verified_here(anne) == {**said, "memory": "ok"}
+    assert verified_here(anne)["memory"] == "same"
+    for name, tampering in TAMPERINGS.items():
+        assert verified_here(anne, tampering)["verdict"] == "no", name
+        assert anne.page.get_by_text("La vérification a échoué").is_visible(), name
+    anne.axe(anne.page)
+    anne.page.evaluate(FORGOTTEN_ED25519)
+    assert verified_here(anne) == {**said, "signature": "skip", "memory": "same", "verdict": "skip"}
+    anne.page.evaluate(ANOTHER_MEMORY)
+    assert verified_here(anne)["memory"] == "no"
+
+
+# A browser that does not know Ed25519; one that saw five other entries.
+FORGOTTEN_ED25519 = """() => {
+    SubtleCrypto.prototype.importKey = () => Promise.reject(new DOMException("", "NotSupportedError"));
+}"""
+ANOTHER_MEMORY = """localStorage.setItem("terrain-log", JSON.stringify(
+    {...JSON.parse(localStorage.getItem("terrain-log")), size: 5, root: btoa("x".repeat(32))}))"""
+
+
+def log_on(database, folder):
+    """Put what was written so far into the tree, and sign."""
+    with sequencing(database, folder) as sequencer:
+        sequencer.catch_up()
+
+
+def verified_here(hand, tampering=None) -> dict[str, str]:
+    """Press the button; what each step found, and the verdict. `tampering` alters what the server answers."""
+    page = hand.page
+    if tampering:
+        page.route("**/log/**", lambda route: route.fulfill(body=tampering(route.request.url, route.fetch().body())))
+    hand.to("button", "Vérifier dans ce navigateur")
+    page.evaluate("document.getElementById('verdict').dataset.result = ''")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#verdict [data-say]:not([hidden])")
+    page.wait_for_selector("#verify:not([disabled])")
+    if tampering:
+        page.unroute("**/log/**")
+    return page.evaluate(
+        "Object.fromEntries([...document.querySelectorAll('[data-step]')].map(step => [step.dataset.step, "
+        "step.dataset.result]).concat([['verdict', document.getElementById('verdict').dataset.result]]))"
+    )
+
+
+def _in_the_path(address, body):
+    """One hash of the path, one bit."""
+    lines = body.decode().split("\n")
+    if "/preuve/" in address:
+        lines[2] = base64.b64encode(
+            bytes([base64.b64decode(lines[2])[0] ^ 1]) + base64.b64decode(lines[2])[1:]
+        ).decode()
+    return "\n".join(lines)
+
+
+def _in_the_size(address, body):
+    """A checkpoint that claims one leaf more."""
+    size = re.search(rb"\n\n[^\n]+\n(\d+)\n", body)
+    return body.replace(b"\n%s\n" % size[1], b"\n%d\n" % (int(size[1]) + 1)) if size else body
+
+
+def _in_the_key(address, body):
+    """The key of another log of that name, whole and consistent."""
+    return str(Signing(Path(tempfile.mkdtemp()), ORIGIN).signer.verifier) if address.endswith("/cle") else body
+
+
+def _another_entry_s(address, body):
+    """A good proof, of another entry."""
+    return body.replace(b"index 4", b"index 5")
+
+
+TAMPERINGS = {"path": _in_the_path, "size": _in_the_size, "key": _in_the_key, "entry": _another_entry_s}
+
+
+def verified_offline(bundle: Path, folder: Path) -> int:
+    """What the bundle's own script says, in a process that knows nothing of the house."""
+    with zipfile.ZipFile(bundle) as archive:
+        archive.extractall(folder / "dossier")
+    return subprocess.run([sys.executable, "-I", "-S", "verify.py"], cwd=folder / "dossier", check=False).returncode
 
 
 COUNTS = ("station", "hour", "vehicles", "rain")

@@ -72,12 +72,11 @@ def test_reading_the_log_is_written_in_the_log(auditor, signed):
     assert acts_shown(answer) == ["log.search"]
 
 
-def test_a_stranger_does_not_read_and_the_attempt_is_written(committed):
-    stranger = factories.user(organisation=factories.organisation())
-
-    answer, _ = read(stranger)
+def test_who_belongs_nowhere_does_not_read_and_the_attempt_is_written(committed):
+    answer, _ = read(factories.user())
 
     assert answer.status_code == 403
+    assert rows("SELECT payload::json->>'act', payload::json->>'out' FROM audit_event") == [("log.search", "deny")]
 
 
 def test_a_zone_s_people_read_their_zone_only(committed, signed):

@@ -7,26 +7,38 @@ from broker.audit.actions import describe, recorded
 from broker.desk.journal import permissions, picture
 
 
-def _within(query: search.Query, zones: tuple[str, ...] | None) -> search.Query:
-    """`query` limited to what the reader may see."""
-    if zones is None:
-        return query
-    return replace(query, zone=zones if query.zone is None else tuple(z for z in query.zone if z in zones))
+def read(query: search.Query, *, question: dict, before: int | None = None, by) -> search.Page:
+    """One page of what `query` finds within the reader's scope; written down, then read. Raises NotAllowed.
+
+    The reading is outside the transaction of its event: a long one would hold back the sequencer."""
+    within = _search(question, before=before, by=by)
+    return search.page(replace(query, within=within), before=before)
 
 
 @recorded("log.search")
-def read(query: search.Query, *, question: dict, before: int | None = None, by) -> search.Page:
-    """One page of what `query` finds within the reader's scope. Raises NotAllowed."""
+def _search(question: dict, *, before: int | None, by):
     describe(detail={"question": question, "before": before})
-    zones = permissions.scope(by)
-    if zones is not None:
-        describe(zone=zones[0] if len(zones) == 1 else "")
-    return search.page(_within(query, zones), before=before)
+    _place(by)
+    return permissions.scope(by)
+
+
+@recorded("log.read")
+def open_entry(leaf_index: int, *, by) -> search.Entry | None:
+    """The inscription of this place; None when there is none, or none that the reader may see. Raises NotAllowed."""
+    describe(detail={"leaf_index": leaf_index})
+    _place(by)
+    return search.at(leaf_index, within=permissions.scope(by))
+
+
+def _place(by) -> None:
+    """Write the reading in the part of the log of the one zone that its reader holds."""
+    if not permissions.reads_everything(by) and len(zones := permissions.zones_of(by)) == 1:
+        describe(zone=zones[0].reference)
 
 
 def over_time(query: search.Query, *, by) -> picture.Picture | None:
     """The picture of what `query` finds within the reader's scope: part of the reading that `read` wrote down."""
-    return picture.draw(search.by_hour(_within(query, permissions.scope(by)), newest=picture.NEWEST))
+    return picture.draw(search.by_hour(replace(query, within=permissions.scope(by)), newest=picture.NEWEST))
 
 
 @recorded("log.export")
@@ -36,7 +48,7 @@ def allow_export(query: search.Query | None, *, question: dict, details: bool, b
     The file is written afterwards, outside this transaction: a long write would hold back the sequencer.
     """
     describe(detail={"question": question, "form": "whole" if query is None else "selection", "details": details})
-    zones = permissions.scope(by)
+    within = permissions.scope(by)
     if query is None or details:
         permissions.require_whole(by)
-    return None if query is None else _within(query, zones)
+    return None if query is None else replace(query, within=within)

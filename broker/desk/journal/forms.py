@@ -1,8 +1,11 @@
 """What can be asked of the log, and what is taken away."""
 
+from functools import cache
+
 from django import forms
+from django.core.validators import RegexValidator
+from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from broker.audit.vocabulary import ACTS
 from broker.desk.journal import permissions, phrases
@@ -11,7 +14,24 @@ from consent.forms import LongSelect
 from zones.models import Dataset, Zone
 
 MOST_CHOICES = 50  # a longer list is asked by its identifier: nobody reads two hundred lines to choose one
-OUTS = [("", gettext_lazy("Tout")), ("allow", gettext_lazy("Fait")), ("deny", gettext_lazy("Refusé ou en échec"))]
+OUTS = [
+    ("", gettext_lazy("Tout")), ("allow", gettext_lazy("Fait")), ("deny", gettext_lazy("Refusé")),
+    ("error", gettext_lazy("En échec")),
+]  # fmt: skip
+PURPOSES = [
+    ("", gettext_lazy("Toutes")), ("experimentation", gettext_lazy("Expérimentation")),
+    ("commercial", gettext_lazy("Usage commercial")),
+]  # fmt: skip
+
+
+ONE_QUESTION_S = frozenset({"subject", "rows", "entry", "decision"})  # fields that one question alone reads
+
+
+@cache
+def _acts(language: str | None) -> list[tuple[str, str]]:
+    """The acts in the words of the language in force, in the order of these words."""
+    acts = sorted(((act, phrases.phrase(act)) for act in ACTS), key=lambda choice: choice[1])
+    return [("", _("Tous")), *acts]
 
 
 class Day(forms.DateField):
@@ -30,38 +50,54 @@ class QuestionForm(forms.Form):
         Zone.objects.none(), label=gettext_lazy("Zone"), required=False, to_field_name="slug",
         empty_label=gettext_lazy("Toutes"), widget=LongSelect,
     )  # fmt: skip
-    person = forms.EmailField(label=gettext_lazy("Adresse de la personne"), required=False)
+    person = forms.CharField(
+        label=gettext_lazy("Adresse de la personne, ou jeton de l'acteur"), required=False, max_length=254
+    )
     organisation = forms.CharField(label=gettext_lazy("SIREN de l'organisation"), required=False, max_length=20)
     convention = forms.CharField(label=gettext_lazy("Référence de la convention"), required=False, max_length=30)
+    object = forms.CharField(
+        label=gettext_lazy("Objet"), required=False, max_length=120,
+        help_text=gettext_lazy("Comme une inscription l'écrit, par exemple « offer:3 », ou son seul identifiant."),
+    )  # fmt: skip
+    purpose = forms.ChoiceField(label=gettext_lazy("Finalité"), choices=PURPOSES, required=False)
     act = forms.ChoiceField(label=gettext_lazy("Acte"), required=False, widget=LongSelect)
     out = forms.ChoiceField(label=gettext_lazy("Issue"), choices=OUTS, required=False)
     decision = forms.UUIDField(label=gettext_lazy("Numéro de la décision"), required=False)
+    subject = forms.CharField(label=gettext_lazy("Numéro de récépissé"), required=False, max_length=26)
+    rows = forms.IntegerField(label=gettext_lazy("Plus de lignes que"), required=False, min_value=0)
+    entry = forms.CharField(
+        label=gettext_lazy("Place ou numéro de l'inscription"), required=False, max_length=26, validators=[
+            RegexValidator(r"^(\d{1,18}|[0-9A-Za-z]{26})$", gettext_lazy("Une place (12) ou un numéro de 26 signes."))
+        ],
+    )  # fmt: skip
     since = Day(label=gettext_lazy("Du"), required=False)
     until = Day(label=gettext_lazy("Au (inclus)"), required=False)
 
     def __init__(self, *args, reader, **kwargs):
         super().__init__(*args, **kwargs)
-        zones = Zone.objects.all()
-        if not permissions.reads_everything(reader):
-            zones = zones.filter(pk__in=[zone.pk for zone in permissions.zones_of(reader)])
-        self._choices("zone", zones.order_by("name"))
-        self._choices("dataset", Dataset.objects.filter(zone__in=zones).order_by("title"))
-        acts = sorted(((act, phrases.phrase(act)) for act in ACTS), key=lambda choice: choice[1])
-        self.fields["act"].choices = [("", _("Tous")), *acts]
+        self._choices("zone", permissions.zones_to_ask(reader).order_by("name").values_list("slug", "name"))
+        self._choices("dataset", permissions.datasets_to_ask(reader).order_by("title").values_list("slug", "title"))
+        self.fields["act"].choices = _acts(get_language())
 
         chosen = (self.data if self.is_bound else self.initial).get("question") or ""
         needed = BY_KEY[chosen].needs if chosen in BY_KEY else ()
+        for name in ONE_QUESTION_S - {*needed}:  # means nothing elsewhere
+            del self.fields[name]
         for name in needed:
             self.fields[name].required = True
             self.fields[name].error_messages["required"] = _("Cette question demande ce champ.")
         self.order_fields(["question", *needed])
 
     def _choices(self, name: str, rows) -> None:
+        """The (slug, words) of `rows` to choose from, or a field to write in: one query either way."""
         field = self.fields[name]
-        field.queryset = rows
-        if rows[: MOST_CHOICES + 1].count() > MOST_CHOICES:
-            field.widget = forms.TextInput(attrs={"autocapitalize": "off", "spellcheck": "false"})
-            field.help_text = _("L'identifiant qui termine l'adresse de sa page, par exemple « sejours-2026 ».")
+        found = list(rows[: MOST_CHOICES + 1])
+        field.queryset = rows.model.objects.filter(pk__in=rows.order_by().values("pk"))
+        if len(found) <= MOST_CHOICES:
+            field.widget.choices = [("", field.empty_label), *found]
+            return
+        field.widget = forms.TextInput(attrs={"autocapitalize": "off", "spellcheck": "false"})
+        field.help_text = _("L'identifiant qui termine l'adresse de sa page, par exemple « sejours-2026 ».")
 
     def clean(self):
         asked = super().clean()
@@ -71,7 +107,7 @@ class QuestionForm(forms.Form):
 
     def told(self) -> dict[str, str]:
         """What was asked, as the log keeps it."""
-        return {name: str(value) for name, value in self.cleaned_data.items() if value}
+        return {name: str(value) for name, value in self.cleaned_data.items() if value not in (None, "")}
 
 
 class TakenForm(forms.Form):

@@ -65,6 +65,7 @@ PHRASES = {
     "log.proof": _("a demandé une preuve du journal"),
     "log.reconcile": _("a rapproché les téléchargements du journal"),
     "log.restore": _("a repris le journal après une restauration"),
+    "log.read": _("a lu une inscription du journal"),
     "log.search": _("a cherché dans le journal"),
     "membership.add": _("a rejoint un organisme"),
     "membership.decline": _("a refusé de rejoindre un organisme"),
@@ -193,7 +194,11 @@ ACCESSES = tuple(act for act in sorted(ACTS) if act in ("gate.decide", "release.
 ADMINISTRATION = tuple(
     act for act in sorted(ACTS) if act.startswith(("grant.", "switch.", "key.", "clock.", "membership."))
 )
-READINGS = ("log.search", "log.export", "log.proof")
+RELEASED = ("release.request", "release.ready", "data.download")
+EXPORTED = ("release.ready", "data.download")
+BY_EXPERIMENTERS = ("gate.decide", "release.request", "data.build", "data.download", "data.download_end")
+REGISTRY = tuple(act for act in sorted(ACTS) if act.startswith(("registry.", "organisation.")))
+READINGS = ("log.search", "log.read", "log.export", "log.proof")
 
 
 def phrase(act: str) -> str:

@@ -1,71 +1,144 @@
-"""What auditors ask, each saved as a question with the fields that it needs. Source: audit-log.md."""
+"""What auditors ask: the fifteen questions of the design, each saved with the fields that it needs."""
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from typing import Any
-from uuid import UUID
 
-from django.db.models import Q
-from django.urls import reverse
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from broker import clock
-from broker.accounts.models import Organisation, User
+from broker.accounts.models import User
 from broker.audit import search
-from broker.desk.journal import phrases
+from broker.desk.journal import joins, phrases
+from broker.desk.journal.telling import CONVENTION
 from broker.releases.models import Release
-from consent.models import Convention, GateDecision, Offer
-from zones.models import Dataset, DatasetVersion, Zone
+from consent.models import Consent, ConsentWithdrawal, Convention, Opposition
+from zones.models import Dataset, DatasetVersion
 
-CONVENTION = re.compile(r"[A-Z]{2}-\d{4}-\d{4,}")  # a reference, as the log and the addresses write it
+TOKEN = re.compile(r"p:[0-9a-f]{32}")
 MOST = 2_000  # objects of one dataset that a question names
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """`needs` are the fields of the form without which it means nothing."""
+    """`number` is the design's, 0 for the whole log; `needs` are the fields without which it means nothing."""
 
     key: str
+    number: int
     title: Any
     help: Any
     build: Callable[[search.Query, dict], search.Query]
     needs: tuple[str, ...] = ()
 
 
+def narrowed(query: search.Query, **wanted: tuple[str, ...]) -> search.Query:
+    """`query` limited to these words of a column, within those that it already asks."""
+    kept = {
+        name: words if (asked := getattr(query, name)) is None else tuple(w for w in words if w in asked)
+        for name, words in wanted.items()
+    }
+    return replace(query, **kept)
+
+
 def accesses(query: search.Query) -> search.Query:
     """`query` limited to accesses to data."""
-    return replace(query, act=phrases.ACCESSES)
+    return narrowed(query, act=phrases.ACCESSES)
 
 
-def _accesses(query, asked):
-    return accesses(query)
+def _as_asked(query, asked):
+    return query
 
 
-def _decision(query, asked):
-    return replace(query, act=("gate.decide",))
+def _subject(query, asked):
+    return replace(query, about=receipts_of(asked["subject"]))
+
+
+def _without_convention(query, asked):
+    return replace(narrowed(query, act=phrases.RELEASED, out=("allow",)), also=(joins.NO_VALID_CONVENTION,))
+
+
+def _other_purpose(query, asked):
+    return replace(narrowed(query, act=phrases.ACCESSES), also=(joins.OTHER_PURPOSE,))
+
+
+def _large(query, asked):
+    return replace(narrowed(query, act=phrases.EXPORTED, out=("allow",)), also=(joins.more_rows_than(asked["rows"]),))
+
+
+def _file(query, asked):
+    """The events about one request, and the signatures that two persons put under its answer."""
+    references = files_of(asked["object"])
+    return replace(query, obj=None, about=(*references, *(f"countersign:{one}" for one in references)))
+
+
+def _after_the_end(query, asked):
+    return replace(accesses(query), also=(joins.AFTER_THE_END,))
+
+
+def _same_actor(query, asked):
+    acts = tuple(sorted({answered for _asked, answered in joins.PAIRS}))
+    return replace(narrowed(query, act=acts, out=("allow",)), also=(joins.SAME_ACTOR,))
+
+
+def _unusual(query, asked):
+    return replace(query, also=(joins.unusual_now(),))
+
+
+def _entry(query, asked):
+    """One inscription, by its place or by its number."""
+    wanted = asked["entry"].strip()
+    if wanted.isascii() and wanted.isdecimal():
+        return replace(query, since=None, only=int(wanted))
+    return replace(query, since=None, ulid=wanted.upper())
 
 
 QUESTIONS = (
-    Question("", gettext_lazy("Tout le journal"), gettext_lazy("Les inscriptions les plus récentes d'abord."),
-             lambda query, asked: query),
-    Question("acces", gettext_lazy("Qui a accédé à ce jeu de données ?"),
-             gettext_lazy("Décisions, remises et téléchargements d'un jeu, sur une période."), _accesses, ("dataset",)),
-    Question("personne", gettext_lazy("Tout ce que cette personne a fait"),
-             gettext_lazy("Par son adresse électronique."), lambda query, asked: query, ("person",)),
-    Question("refus", gettext_lazy("Tous les refus, et pourquoi"),
+    Question("", 0, gettext_lazy("Tout le journal"), gettext_lazy("Les inscriptions les plus récentes d'abord."),
+             _as_asked),
+    Question("acces", 1, gettext_lazy("Qui a accédé à ce jeu de données ?"),
+             gettext_lazy("Décisions, remises et téléchargements d'un jeu, sur une période."),
+             lambda query, asked: accesses(query), ("dataset",)),
+    Question("personne", 2, gettext_lazy("Tout ce que cette personne a fait"),
+             gettext_lazy("Par son adresse électronique, ou par le jeton qu'une inscription lui donne."), _as_asked,
+             ("person",)),
+    Question("sujet", 3, gettext_lazy("Tout ce qui touche ce patient, cet usager ou ce foyer"),
+             gettext_lazy("Par le numéro d'un de ses récépissés : le journal ne connaît d'une personne rien d'autre."),
+             _subject, ("subject",)),
+    Question("refus", 4, gettext_lazy("Tous les refus, et pourquoi"),
              gettext_lazy("Chaque refus avec les règles qui l'ont motivé."),
-             lambda query, asked: replace(query, out=("deny", "error"))),
-    Question("decision", gettext_lazy("Quelles règles s'appliquaient à cette décision ?"),
-             gettext_lazy("La décision et l'empreinte du jeu de règles alors en vigueur."), _decision, ("decision",)),
-    Question("lectures", gettext_lazy("Qui a cherché dans le journal ?"),
-             gettext_lazy("Recherches, dossiers emportés, preuves."),
-             lambda query, asked: replace(query, act=phrases.READINGS)),
-    Question("administration", gettext_lazy("Actes d'administration"),
-             gettext_lazy("Rôles donnés ou retirés, coupe-circuits, clés, horloge."),
-             lambda query, asked: replace(query, act=phrases.ADMINISTRATION)),
+             lambda query, asked: narrowed(query, out=("deny", "error"))),
+    Question("sans-convention", 5, gettext_lazy("Des remises sans convention valable à ce moment ?"),
+             gettext_lazy("Demandée, prête ou téléchargée hors des jours signés, ou pendant une suspension."),
+             _without_convention),
+    Question("finalite", 6, gettext_lazy("Des accès hors de la finalité déclarée ?"),
+             gettext_lazy("Permis pour une autre finalité que la signée, ou refusés par une règle sur les finalités."),
+             _other_purpose),
+    Question("volumes", 7, gettext_lazy("Quelles remises dépassent ce nombre de lignes ?"),
+             gettext_lazy("Préparées ou téléchargées."), _large, ("rows",)),
+    Question("administration", 8, gettext_lazy("Actes d'administration et d'urgence"),
+             gettext_lazy("Rôles donnés ou retirés, coupe-circuits, clés, horloge. Personne ne force la barrière."),
+             lambda query, asked: narrowed(query, act=phrases.ADMINISTRATION)),
+    Question("decision", 9, gettext_lazy("Quelles règles s'appliquaient à cette décision ?"),
+             gettext_lazy("La décision et l'empreinte du jeu de règles alors en vigueur."),
+             lambda query, asked: narrowed(query, act=("gate.decide",)), ("decision",)),
+    Question("approbation", 10, gettext_lazy("Qui a approuvé cette demande, et en combien de temps ?"),
+             gettext_lazy("Par la référence de la convention, ou par l'objet : application:12, registryentry:3."),
+             _file, ("object",)),
+    Question("apres-la-fin", 11, gettext_lazy("Des accès après la fin d'une convention ?"),
+             gettext_lazy("Permis ou refusés, après le dernier jour ou après la résiliation."), _after_the_end),
+    Question("lectures", 12, gettext_lazy("Qui a cherché dans le journal ?"),
+             gettext_lazy("Recherches, lectures, dossiers emportés, preuves."),
+             lambda query, asked: narrowed(query, act=phrases.READINGS)),
+    Question("meme-personne", 13, gettext_lazy("Quelqu'un a-t-il répondu à sa propre demande ?"),
+             gettext_lazy("La même personne demande et approuve, propose et ouvre, désigne et confirme."),
+             _same_actor),
+    Question("inhabituel", 14, gettext_lazy("Quoi d'inhabituel, heures ou réseaux ?"),
+             gettext_lazy("La nuit, le samedi, le dimanche, un jour férié ; ou d'un réseau nouveau pour la personne."),
+             _unusual),
+    Question("preuve", 15, gettext_lazy("Cette inscription y est-elle depuis ce jour, et rien n'a-t-il changé ?"),
+             gettext_lazy("Par sa place ou son numéro, et par le jour de votre relevé."), _entry, ("entry",)),
 )  # fmt: skip
 BY_KEY = {question.key: question for question in QUESTIONS}
 
@@ -74,8 +147,7 @@ def build(asked: dict[str, Any]) -> search.Query:
     """The query behind the cleaned fields of the form."""
     query = search.Query()
     if asked.get("person"):
-        person = User.objects.filter(email__iexact=asked["person"]).first()
-        query = replace(query, actor=search.tokens_of(f"user:{person.pk}") if person else ())
+        query = replace(query, actor=actors_of(asked["person"]))
     if asked.get("dataset"):
         query = replace(query, about=references_of(asked["dataset"]))
     if asked.get("convention"):
@@ -85,10 +157,14 @@ def build(asked: dict[str, Any]) -> search.Query:
         query = replace(query, org=(f"org:{wanted}",))
     if asked.get("zone"):
         query = replace(query, zone=(asked["zone"].reference,))
+    if asked.get("object"):
+        query = replace(query, obj=objects_of(asked["object"]))
     if asked.get("act"):
         query = replace(query, act=(asked["act"],))
+    if asked.get("purpose"):
+        query = replace(query, purp=(asked["purpose"],))
     if asked.get("out"):
-        query = replace(query, out=("allow",) if asked["out"] == "allow" else ("deny", "error"))
+        query = replace(query, out=(asked["out"],))
     if asked.get("decision"):
         query = replace(query, obj=(f"gatedecision:{asked['decision']}",))
     if asked.get("since"):
@@ -100,6 +176,43 @@ def build(asked: dict[str, Any]) -> search.Query:
 
 def _midnight(day) -> datetime:
     return datetime.combine(day, time(), tzinfo=clock.PARIS)
+
+
+def actors_of(text: str) -> tuple[bytes, ...]:
+    """The tokens of a person by their address, or of whoever holds the token "p:…" that a leaf shows."""
+    if TOKEN.fullmatch(text):
+        reference = search.references_of([text]).get(text)
+        return search.tokens_of(reference) if reference else (bytes.fromhex(text[2:]),)
+    person = User.objects.filter(email__iexact=text).first()
+    return search.tokens_of(f"user:{person.pk}") if person else ()
+
+
+def objects_of(text: str) -> tuple[str, ...]:
+    """How the log may name an object: "release:…" as a leaf writes it, or an identifier alone, of any kind."""
+    return (text,) if ":" in text else tuple(f"{kind}:{text}" for kind in phrases.OBJECTS)
+
+
+def files_of(text: str) -> tuple[str, ...]:
+    """A request by its own name, or by the reference of the convention that it became."""
+    if not CONVENTION.fullmatch(text):
+        return objects_of(text)
+    numbers = Convention.objects.filter(ref=text).values_list("application_id", flat=True)
+    return tuple(f"application:{number}" for number in numbers)
+
+
+def receipts_of(receipt: str) -> tuple[str, ...]:
+    """What the log says of one subject: every receipt, of objection or of consent, under the token of this one.
+
+    The receipt of an import is many people's: it leads to itself alone."""
+    kinds = {"opposition": (Opposition.objects,), "consent": (Consent.objects, ConsentWithdrawal.objects)}
+    found = {f"{kind}:{receipt}" for kind in kinds}
+    for rows in (Opposition.objects, Consent.objects.filter(imported=None), ConsentWithdrawal.objects):
+        for zone, token in rows.filter(receipt=receipt).values_list("zone_id", "token")[:1]:
+            for kind, several in kinds.items():
+                for others in several:
+                    same = others.filter(zone_id=zone, token=token).values_list("receipt", flat=True)
+                    found |= {f"{kind}:{one}" for one in same[:MOST]}
+    return tuple(sorted(found))
 
 
 def conventions(rows) -> tuple[str, ...]:
@@ -120,127 +233,3 @@ def references_of(dataset: Dataset) -> tuple[str, ...]:
         *conventions(Convention.objects.filter(offer__dataset=dataset)),
         *(f"release:{pk}" for pk in releases.values_list("pk", flat=True)[:MOST]),
     )
-
-
-def tell(entries: list[search.Entry], *, reader) -> list[dict[str, Any]]:
-    """Entries as a reader sees them; a constant number of queries whatever their number."""
-    events = [entry.event for entry in entries if entry.event and entry.event["v"] == 1]
-    named = [event["actor"]["id"] for event in events] + [event["on_behalf"] for event in events]
-    references = search.references_of(named)
-    people = {
-        f"user:{user.pk}": user.get_full_name() or user.email
-        for user in User.objects.filter(pk__in=[r[5:] for r in references.values() if r.startswith("user:")])
-    }
-    details = search.details_of([entry.event_id for entry in entries])
-    objects = [event["obj"] for event in events if event["obj"]]
-    asked = [obj["id"] for obj in objects if obj["type"] == "gatedecision" and _is_uuid(obj["id"])]
-    known = GateDecision.objects.filter(pk__in=asked).values_list("pk", "ruleset_version")
-    decisions = {str(pk): version for pk, version in known}
-    named = _names(events, reader)
-    return [_line(entry, references, people, details, decisions, named) for entry in entries]
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """A thing of the log in words, with its page when the reader may open it."""
-
-    name: str
-    link: str = ""
-
-
-def _names(events: list[dict], reader) -> dict[str, Named]:
-    """What the events name ("zone:slug", "org:siren", "dataset:1"…) -> its words; four queries whatever the number."""
-    objects = {(event["obj"]["type"], event["obj"]["id"]) for event in events if event["obj"]}
-
-    def numbers(kind: str) -> list[int]:
-        return [int(ident) for named, ident in objects if named == kind and ident.isdecimal() and len(ident) < 10]
-
-    slugs = {event["zone"].removeprefix("zone:") for event in events if event["zone"]}
-    sirens = {event["org"].removeprefix("org:") for event in events if event["org"]}
-    found = {f"org:{siren}": Named(name) for siren, name in
-             Organisation.objects.filter(siren__in=sirens).values_list("siren", "name")}  # fmt: skip
-    for zone in Zone.objects.filter(Q(slug__in=slugs) | Q(pk__in=numbers("zone"))).only("slug", "name", "status"):
-        public = zone.status in (Zone.Status.OPEN, Zone.Status.SUSPENDED)
-        named = Named(zone.name, reverse("zone-detail", args=[zone.slug]) if public else "")
-        found |= {f"zone:{zone.slug}": named, f"zone:{zone.pk}": named}
-    for dataset in Dataset.objects.for_user(reader).filter(pk__in=numbers("dataset")).only("slug", "title"):
-        found[f"dataset:{dataset.pk}"] = Named(dataset.title, reverse("dataset-detail", args=[dataset.slug]))
-    for offer in Offer.objects.for_user(reader).filter(pk__in=numbers("offer")).only("title"):
-        found[f"offer:{offer.pk}"] = Named(offer.title, reverse("offer-detail", args=[offer.pk]))
-    return found
-
-
-def _object(obj: dict | None, named: dict[str, Named]) -> Named:
-    """What an event is about, in words."""
-    if not obj:
-        return Named("")
-    kind, ident = obj["type"], obj["id"]
-    word = str(phrases.OBJECTS.get(kind, kind))
-    known = named.get(f"{kind}:{ident}")
-    if known:
-        return Named(f"{word} « {known.name} »", known.link)
-    if kind == "convention" and CONVENTION.fullmatch(ident):
-        return Named(f"{word} {ident}", reverse("convention-detail", args=[ident]))
-    if kind == "release" and _is_uuid(ident):
-        return Named(f"{word} {ident[:8]}", reverse("release-detail", args=[ident]))
-    if kind == "gatedecision" and _is_uuid(ident):
-        return Named(f"{word} {ident[:8]}", f"{reverse('audit-search')}?question=decision&decision={ident}")
-    return Named(f"{word} {ident}")
-
-
-def _is_uuid(text: str) -> bool:
-    """A leaf holds what it was given: a page must not fail on it."""
-    try:
-        return bool(UUID(text))
-    except ValueError:
-        return False
-
-
-def _line(entry, references, people, details, decisions, named) -> dict[str, Any]:
-    event = entry.event
-    if event is None:
-        return {"entry": entry, "who": "", "did": _("inscription illisible"), "at": None, "out": "error"}
-    at = datetime.fromisoformat(event["at"])
-    if event["v"] == 0:
-        return {
-            "entry": entry,
-            "who": "",
-            "did": phrases.phrase(event["act"]),
-            "at": at,
-            "out": "allow",
-            "on": Named(event["origin"]),
-        }
-    reference = references.get(event["actor"]["id"], "")
-    detail = details.get(entry.event_id, {})
-    obj = event["obj"]
-    return {
-        "entry": entry,
-        "at": at,
-        "who": people.get(reference) or _who(reference, event["actor"]["kind"]),
-        "behalf": people.get(references.get(event["on_behalf"], ""), ""),
-        "did": phrases.phrase(event["act"]),
-        "on": Named("") if obj and f"user:{obj['id']}" == reference else _object(obj, named),  # not oneself twice
-        "out": event["out"],
-        "reasons": event["reason"] if event["out"] != "allow" else [],
-        "why": detail.get("message", ""),
-        "org": named.get(event["org"]) or Named(event["org"].removeprefix("org:")),
-        "conv": _object({"type": "convention", "id": event["conv"].removeprefix("cv:").partition("@")[0]}, named)
-        if event["conv"] and not (obj and obj["type"] == "convention")
-        else Named(""),
-        "zone": named.get(event["zone"]) or Named(event["zone"].removeprefix("zone:")),
-        "rules": decisions.get(obj["id"], "") if obj else "",
-        "rows": event["n"],
-        "id": event["id"],
-    }
-
-
-def _who(reference: str, kind: str) -> str:
-    if reference.startswith("credential:"):
-        return _("une machine déclarée")
-    if reference.startswith("service:"):
-        return {"service:terrain": _("Terrain"), "service:worker": _("Le poste de préparation")}.get(
-            reference, reference.removeprefix("service:")
-        )
-    if reference == "person:anonymous":
-        return _("un visiteur")
-    return reference if reference else _("une personne dont le nom a été effacé")

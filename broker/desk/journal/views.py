@@ -1,37 +1,45 @@
 """The auditor's pages: ask, read, take away."""
 
+import base64
 import tempfile
 
-from django.http import FileResponse
+from django.http import FileResponse, Http404
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from broker import clock
 from broker.audit import bundle, state
-from broker.desk.journal import actions, permissions, questions
+from broker.audit import search as search_log
+from broker.desk.journal import actions, conclusions, permissions, questions, telling, visits
 from broker.desk.journal.forms import BundleForm, QuestionForm, TakenForm
 from broker.errors import BadInput
 
+MOST_LEAVES = 2**53 - 1  # the largest number that the log's own JSON holds (RFC 8785)
 SPOOLED = 8 << 20  # bytes of a bundle kept in memory before it goes to a file
 
 
 @require_safe
 def search(request):
-    permissions.scope(request.user)
+    if not permissions.may_read(request.user):
+        actions.read(search_log.Query(), question=request.GET.dict(), by=request.user)  # refused, and written down
     chosen = questions.BY_KEY.get(request.GET.get("question", ""))
     if chosen and not set(chosen.needs) <= request.GET.keys():
         # a saved question that was just chosen: what it needs is asked, nothing is wrong yet
         form = QuestionForm(initial=request.GET.dict(), reader=request.user)
     else:
         form = QuestionForm(request.GET, reader=request.user)
-    lines, following, drawn, before = [], None, None, _before(request)
+    lines, following, drawn, said, before = [], None, None, [], _before(request)
+    sight = visits.look(request.user) if before is None else None
+    asked = form.cleaned_data if form.is_valid() else {}
     if form.is_valid():
-        query = questions.build(form.cleaned_data)
-        page = actions.read(query, question=form.told(), before=before, by=request.user)
-        lines, following = questions.tell(page.entries, reader=request.user), page.next
+        query, told = questions.build(asked), form.told()
+        page = actions.read(query, question=told, before=before, by=request.user)
+        lines, following = telling.tell(page.entries, reader=request.user), page.next
         if before is None:  # the first page shows the whole of the answer, the next ones go on reading
-            drawn = actions.over_time(query if form.told() else questions.accesses(query), by=request.user)
+            said = conclusions.conclude(asked["question"], asked, query, lines, reader=request.user)
+            if not query.also:
+                drawn = actions.over_time(query if told else questions.accesses(query), by=request.user)
     return render(
         request,
         "desk/audit_search.html",
@@ -41,12 +49,14 @@ def search(request):
             "next": following,
             "is_first": before is None,
             "picture": drawn,
+            "said": said,
+            "sight": sight,
             "questions": questions.QUESTIONS,
             "asked": chosen,
             "bundle_form": TakenForm(request.GET.dict()),
             "hidden": [(name, value) for name, value in request.GET.items() if name in form.fields and value],
             "reads_everything": permissions.reads_everything(request.user),
-            "published": state.checkpoint(),
+            "published": sight.last if sight else state.checkpoint(),
             "is_all": form.is_valid() and not form.told(),
             "told": len(form.told().keys() - {"question"}) if form.is_valid() else 0,
         },
@@ -54,11 +64,40 @@ def search(request):
     )
 
 
+@require_safe
+def entry(request, index):
+    """One inscription: in words, its bytes, its place, who may read it; and its verification, in the browser."""
+    if index > MOST_LEAVES:
+        raise Http404
+    found = actions.open_entry(index, by=request.user)
+    if found is None:
+        raise Http404
+    line = telling.tell([found], reader=request.user)[0]
+    event, published = found.event or {}, state.checkpoint()
+    return render(
+        request,
+        "desk/audit_entry.html",
+        {
+            "line": line,
+            "entry": found,
+            "event": event,
+            "leaf": base64.b64encode(found.payload.encode()).decode(),
+            "readers": permissions.readers_of(event, line["zone"].name, line["org"].name) if event.get("v") else [],
+            "detail": search_log.detail_of(found),
+            "first": state.first_holding(index),
+            "published": published,
+            "before": index - 1 if index else None,
+            "after": index + 1 if published and index + 1 < published.size else None,
+            "reads_everything": permissions.reads_everything(request.user),
+        },
+    )
+
+
 def _before(request) -> int | None:
     raw = request.GET.get("avant", "")
     if not raw:
         return None
-    if not (raw.isascii() and raw.isdecimal() and len(raw) <= 18):
+    if not (raw.isascii() and raw.isdecimal() and len(raw) <= 16 and int(raw) <= MOST_LEAVES):
         raise BadInput(_("Cette page du journal n'existe pas : repartez de la question."))
     return int(raw)
 

@@ -1,0 +1,29 @@
+"""What the desk remembers for its readers. `BinaryField` values are raw hashes of 32 bytes."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from broker import clock
+
+
+class LogVisit(models.Model):
+    """What a reader of the log saw of it on one day: its length and its root when they last looked.
+
+    The next visit must find a log that begins with this one; a browser keeps its own memory of it besides."""
+
+    reader = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="log_visits")
+    day = models.DateField()
+    size = models.BigIntegerField("inscriptions")
+    root = models.BinaryField("racine", max_length=32)
+    seen_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        ordering = ["-day", "-pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["reader", "day"], name="log_visit_once_a_day"),
+            models.CheckConstraint(condition=Q(size__gt=0), name="log_visit_saw_something"),
+        ]
+
+    def __str__(self):
+        return f"{self.reader_id} {self.day}"
