@@ -3,18 +3,34 @@
 from django.db.models import Exists, OuterRef, Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from broker import clock
 from broker.accounts import grants
 from broker.accounts.desk import Task
-from broker.releases.models import Delivery, Release, WithdrawalOrder
+from broker.accounts.models import Role
+from broker.releases.models import Delivery, Reconciliation, Release, WithdrawalOrder
 from consent.models import Convention, NamedPerson
 
 LIMIT = 50  # tasks of one kind
 
 
 def waiting_for(user) -> list[Task]:
-    return [*_withdrawals(user), *_conventions_without_data(user), *_releases(user)]
+    return [*_differences(user), *_withdrawals(user), *_conventions_without_data(user), *_releases(user)]
+
+
+def _differences(user) -> list[Task]:
+    """What the last comparison of bytes and log found: the auditors' alarm."""
+    if not user.holds(Role.AUDITOR):
+        return []
+    done = Reconciliation.objects.order_by("-pk").first()
+    if done is None or not done.found:
+        return []
+    title = ngettext(
+        "%(n)s écart entre les octets remis et le journal", "%(n)s écarts entre les octets remis et le journal",
+        done.found,
+    )  # fmt: skip
+    return [Task(title % {"n": done.found}, done.ran_at, reverse("reconciliation"))]
 
 
 def _withdrawals(user) -> list[Task]:

@@ -1,7 +1,12 @@
 """Who may, by their place in a convention. Access to the data itself is the gate's alone."""
 
+from django.utils.translation import gettext as _
+
 from broker.accounts import grants
+from broker.accounts.models import Role
+from broker.errors import NotAllowed
 from broker.releases.models import Release
+from broker.releases.models.reconciliation import ZONE_ROLES
 from consent.models import Convention
 
 
@@ -23,3 +28,21 @@ def sees_reasons_of_loss(user, release: Release) -> bool:
     """Rows lost to objections and to the minors' rule are told to the operator only (legal-gate, scenario 12)."""
     zone = release.convention.zone
     return any(grants.may(user, f"zones.{role}", zone) for role in ("operate", "steward", "advise", "audit"))
+
+
+def require_reconciliation(user) -> None:
+    """Auditors, and whoever operates, advises or audits a zone, read what the comparison of bytes found."""
+    if not user.holds(Role.AUDITOR) and not any(grants.held(user, f"zones.{role}") for role in ZONE_ROLES):
+        raise NotAllowed(
+            _("Le rapprochement se lit comme auditeur, ou pour une zone que l'on tient : demandez un rôle à son "
+              "opérateur.")
+        )  # fmt: skip
+
+
+def may_reconcile(user) -> bool:
+    return user.holds(Role.AUDITOR)
+
+
+def require_reconciling(user) -> None:
+    if not may_reconcile(user):
+        raise NotAllowed(_("Seul un auditeur demande un rapprochement ; il se fait aussi chaque nuit."))

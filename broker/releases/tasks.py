@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from django.utils.translation import gettext as _
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
+from broker.accounts.models import User
 from broker.audit.actor import SYSTEM
 from broker.errors import BadInput, TerrainError, WrongState
 from broker.keys.models import DataKey
@@ -34,17 +36,19 @@ from broker.releases import (
     matching,
     previews,
     rebuilds,
+    reconciliation,
     signing,
     store,
     withdrawals,
 )
-from broker.releases.models import Inquiry, Preview, Release
+from broker.releases.models import Inquiry, Preview, Reconciliation, Release
 from broker.releases.tables import quasi_of
 from consent import consents, oppositions
 from consent.models import Convention
 from zones import groups, sources
 from zones.models import DatasetVersion
 
+log = logging.getLogger(__name__)
 FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk without room, a user without any left
 MEMORY_MIB = int(os.environ.get("TERRAIN_BUILD_MEMORY_MIB", "1024"))
 
@@ -96,6 +100,26 @@ def expire_files(timestamp: int) -> None:
     for release in rebuilds.expired():
         actions.expire(release, by=SYSTEM)
     store.remove_gone()
+
+
+@app.periodic(cron="20 3 * * *")
+@app.task(name="broker.releases.tasks.reconcile_nightly", queue="clock", queueing_lock="releases.reconcile_nightly")
+def reconcile_nightly(timestamp: int) -> None:
+    """Lay bytes, deliveries, permits and the log side by side."""
+    _alarm(reconciliation.run(by=SYSTEM))
+
+
+@app.task(name="broker.releases.tasks.reconcile", queue="clock", lock="releases.reconcile",
+          queueing_lock="releases.reconcile")  # fmt: skip
+def reconcile(user_id: int) -> None:
+    """The same, because an auditor asked."""
+    auditor = User.objects.get(pk=user_id)
+    _alarm(reconciliation.run(by=auditor, asked_by=auditor))
+
+
+def _alarm(done: Reconciliation) -> None:
+    if done.found:
+        log.critical("bytes, deliveries and the log differ: %d differences, see /rapprochement/", done.found)
 
 
 # What concerns persons has its own queue and its own process: it never waits behind a build.

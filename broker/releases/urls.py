@@ -1,7 +1,7 @@
 from django.urls import path
 
 from broker.releases.enclosing import CROISSANT, DATAPACKAGE, LICENCE
-from broker.releases.views import inquiry, preview, release, signature, withdrawal
+from broker.releases.views import inquiry, preview, reconciliation, release, signature, withdrawal
 
 urlpatterns = [
     path("conventions/<str:ref>/remises/nouvelle/", release.create, name="release-create"),
@@ -24,5 +24,7 @@ urlpatterns = [
     path("ordres-de-retrait/<int:pk>/", withdrawal.detail, name="withdrawal-detail"),
     path("zones/<slug:slug>/traces/", inquiry.trace_create, name="trace-create"),
     path("zones/<slug:slug>/fuites/", inquiry.leak_create, name="leak-create"),
+    path("rapprochement/", reconciliation.detail, name="reconciliation"),
+    path("rapprochement/refaire/", reconciliation.run_now, name="reconciliation-run"),
     path("enquetes/<uuid:pk>/", inquiry.detail, name="inquiry-detail"),
 ]

@@ -7,6 +7,9 @@ SEEN = {"member": 200, "representative": 200, "named": 200, "operator": 200, "st
 OURS = ("member", "representative", "named")
 
 ROUTES = {
+    # Auditors, and those who hold a zone, read what was found; auditors ask for it again.
+    "reconciliation": only(403, operator=200, dpo=200, auditor=200),
+    "POST reconciliation-run": only(403, auditor=302),
     # The experimenter's people may ask: the gate refuses those who are not named, and says why.
     "release-create": only(404, **{**dict.fromkeys(SEEN, 403), **dict.fromkeys(OURS, 200)}),
     "POST release-create": only(404, **{**dict.fromkeys(SEEN, 403), **dict.fromkeys(OURS, 422)}),
