@@ -581,6 +581,10 @@ class RereadForm(UploadForm):
     one_line = forms.BooleanField(label=_l("Ramener les noms des colonnes à une ligne"), required=False)
     number_nameless = forms.BooleanField(label=_l("Numéroter les colonnes sans nom"), required=False)
 
+    def __init__(self, *args, stacked: int = 0, **options):
+        super().__init__(*args, **options)
+        self.stacked = stacked  # which of the tables of the file it is: not for a form to change
+
     def clean(self):
         facts = super().clean() or {}
         both = set(_names(facts.get("mdy", ""))) & set(_names(facts.get("dmy", "")))
@@ -602,6 +606,7 @@ class RereadForm(UploadForm):
             skip_blank=facts["skip_blank"],
             one_line=facts["one_line"],
             number_nameless=facts["number_nameless"],
+            stacked=self.stacked,
         )
 
 

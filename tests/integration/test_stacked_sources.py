@@ -66,6 +66,24 @@ def test_the_next_file_of_the_same_shape_is_read_into_the_same_tables(empty, ref
     assert [f.rows for f in made.files.all()] == [3, 2, 3]
 
 
+def test_a_table_of_a_stack_read_otherwise_stays_the_table_it_was(empty, refused):
+    steward = steward_of(empty.zone)
+    apart = profiled(actions.unstack_version(refused, by=steward))
+    second = apart.files.all()[1]
+    form = {"format": "csv", "encoding": "utf-8", "delimiter": "comma", "header": "yes", "missing": "9", "decimal": "."}
+
+    answer = signed_in(steward).post(
+        reverse("version-reread", args=[empty.slug, apart.number]), {**form, "table": second.table_id}
+    )
+
+    assert answer.status_code == 302
+    made = profiled(empty.versions.first())
+    assert made.status == "profiled", made.problem
+    assert [(f.table.name, f.rows, f.reading["stacked"], f.reading["missing"]) for f in made.files.all()] == [
+        ("stays", 3, 1, []), ("discharge_disposition_id", 2, 2, ["9"]), ("admission_source_id", 4, 3, []),
+    ]  # fmt: skip
+
+
 def test_tables_of_different_widths_are_told_too(empty):
     wide = b"code,label,since\n1,a,2020-01-01\n2,b,2021-01-01\n"
 

@@ -405,7 +405,8 @@ def version_reread(request, slug, number):
     asked = request.POST.get("table") or request.GET.get("table")
     file = next((one for one in files if str(one.table_id) == asked), files[0])
     reading = Reading.of(file.reading)
-    form = RereadForm(request.POST or None, initial=said(accepted(reading, file.proposed)))
+    shown = said(accepted(reading, file.proposed))
+    form = RereadForm(request.POST or None, initial=shown, stacked=reading.stacked)
     if form.is_valid():
         try:
             made = actions.reread_version(version, by=request.user, reading={file.table.name: form.reading()})
