@@ -5,6 +5,7 @@ A job's arguments never hold a local identifier. Validity is computed when it is
 stored states say what is true, and a late one never lengthens an access.
 """
 
+from datetime import timedelta
 from pathlib import Path
 
 import pyrage
@@ -148,9 +149,13 @@ def end_what_has_ended(timestamp: int) -> None:
     ended = RegistryEntry.objects.filter(status=E.ACCREDITED).exclude(accreditations__period__endswith__gt=today)
     for entry in ended[:EACH_TIME]:
         registry.expire(entry, by=SYSTEM)
-    silent = RegistryEntry.objects.filter(status=E.INCOMPLETE, submitted_at__lte=now - registry.SILENCE)
+    # at the longest, a day of the calendar has 25 hours
+    silent = RegistryEntry.objects.filter(
+        status=E.INCOMPLETE, submitted_at__lt=now - registry.SILENCE + timedelta(hours=25)
+    )
     for entry in silent[:EACH_TIME]:
-        registry.lapse(entry, by=SYSTEM)
+        if registry.last_day_of_silence(entry) <= today:
+            registry.lapse(entry, by=SYSTEM)
 
 
 @app.periodic(cron="20 3 * * *")

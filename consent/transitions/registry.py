@@ -365,13 +365,18 @@ def expire(entry: RegistryEntry, *, by=SYSTEM) -> RegistryEntry:
     return entry
 
 
+def last_day_of_silence(entry: RegistryEntry) -> date:
+    """Days of the calendar in Paris: the hour at which a request was made changes nothing."""
+    return entry.submitted_at.astimezone(clock.PARIS).date() + SILENCE
+
+
 @recorded("registry.abandon")
 def lapse(entry: RegistryEntry, *, by=SYSTEM) -> RegistryEntry:
     """Drop a request left incomplete for sixty days."""
     entry = locked(entry)
     describe(obj=entry, org=entry.organisation)
     next_state(entry.status, "lapse")
-    if entry.submitted_at + SILENCE > clock.now():
+    if last_day_of_silence(entry) > clock.today():
         raise WrongState(_("Le délai de soixante jours pour compléter la demande n'est pas passé."))
     return _move(entry, "lapse", decided_at=clock.now())
 
