@@ -98,6 +98,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "broker.middleware.Headers",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "broker.turns.Turnstile",  # after the files that need no turn, before the first query
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -140,6 +141,10 @@ TEMPLATES = [
 # joins, or on compiling, than on answering. Measured in docs/adr/0012-limits-and-scale.md.
 PLANNING = "-c join_collapse_limit=4 -c from_collapse_limit=4 -c jit=off"
 
+# Connections that the threads of a process share, at most; 0: each thread keeps its own. Few, and used all the time,
+# they keep what PostgreSQL has learnt of the tables.
+POOL = int(os.environ.get("DATABASE_POOL") or 0)
+
 
 def database(url: str) -> dict:
     """Django's settings of one PostgreSQL connection string. `ATOMIC_REQUESTS` stays off: verbs open transactions."""
@@ -151,11 +156,12 @@ def database(url: str) -> dict:
         "PASSWORD": parts.pop("password", ""),
         "HOST": parts.pop("host", ""),
         "PORT": parts.pop("port", ""),
-        "CONN_MAX_AGE": 60,
+        "CONN_MAX_AGE": 0 if POOL else 60,
         "CONN_HEALTH_CHECKS": True,
         "ATOMIC_REQUESTS": False,
         "OPTIONS": {
             **parts,
+            **({"pool": {"min_size": 1, "max_size": POOL}} if POOL else {}),
             "options": f"-c lock_timeout=10s -c idle_in_transaction_session_timeout=30s {PLANNING}",
         },
     }

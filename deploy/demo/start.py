@@ -110,8 +110,10 @@ def processes(demo: Demo, cluster: Cluster) -> dict[str, tuple[list[str], dict[s
     return {
         "postgres": ([python, "-m", "deploy.postgres", str(demo.var), "--watch"], app),
         "web": (
-            [*gunicorn, "--workers", "2", "--threads", "8", "--timeout", "120", "--bind", f"127.0.0.1:{demo.port}",
-             "broker.wsgi:application"],
+            # the last --worker-class counts; broker/turns.py says why a connection carries one page
+            [*gunicorn, "--worker-class", "broker.turns.PageWorker", "--workers", "2", "--threads", "8",
+             "--keep-alive", "0", "--env", "DATABASE_POOL=8", "--timeout", "120", "--bind",
+             f"127.0.0.1:{demo.port}", "broker.wsgi:application"],
             app,
         ),
         "delivery": (

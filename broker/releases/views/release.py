@@ -84,7 +84,7 @@ def detail(request, pk):
 @require_GET
 def progress(request, pk):
     """The part of the page that changes while the release is built; it asks for the whole page once it is over."""
-    release = get_object_or_404(_releases(request), pk=pk)
+    release = get_object_or_404(Release.objects.for_user(request.user), pk=pk)
     answer = render(request, "releases/_progress.html", {"release": release, **_advance(release)})
     if _is_over(release):
         answer["HX-Refresh"] = "true"
@@ -94,11 +94,11 @@ def progress(request, pk):
 @require_GET
 def state(request, pk):
     """The same for a machine, as JSON."""
-    return JsonResponse(facts.state_of(get_object_or_404(_releases(request), pk=pk)))
+    return JsonResponse(facts.state_of(get_object_or_404(Release.objects.for_user(request.user), pk=pk)))
 
 
 def _with_manifest(request, pk) -> Release:
-    release = get_object_or_404(_releases(request), pk=pk)
+    release = get_object_or_404(Release.objects.for_user(request.user), pk=pk)
     if not release.manifest:
         raise NotAllowed(_("Le manifeste est écrit quand la remise est prête."))
     return release
