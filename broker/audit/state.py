@@ -46,11 +46,18 @@ class Published:
         """The note with the lines of every signer, the log's and its witnesses'."""
         return self.note + self.cosignatures
 
+    @property
+    def cosigners(self) -> list[str]:
+        """The names of the witnesses that cosigned it, each verified when its line was stored."""
+        return [line.split(" ")[1] for line in self.cosignatures.splitlines()]
 
-PUBLISHED = "SELECT size, root, note, published_at, tsr, tsr_at, cosignatures FROM audit_checkpoint"
+
+COLUMNS = "size, root, note, published_at, tsr, tsr_at, cosignatures"
+PUBLISHED = f"SELECT {COLUMNS} FROM audit_checkpoint"
 
 
-def _published(row) -> Published:
+def published(row) -> Published:
+    """The checkpoint of a row of COLUMNS."""
     size, root, note, published_at, tsr, tsr_at, cosignatures = row
     return Published(size, bytes(root), note, published_at, bytes(tsr) if tsr else None, tsr_at, cosignatures)
 
@@ -63,7 +70,7 @@ def checkpoint(size: int | None = None) -> Published | None:
             {"size": size},
         )
         row = cursor.fetchone()
-    return _published(row) if row else None
+    return published(row) if row else None
 
 
 def witnessed(size: int) -> Published | None:
@@ -85,7 +92,7 @@ def _one(condition: str, value) -> Published | None:
     with connection.cursor() as cursor:
         cursor.execute(f"{PUBLISHED} WHERE {condition}", [value])
         row = cursor.fetchone()
-    return _published(row) if row else None
+    return published(row) if row else None
 
 
 def genesis() -> dict | None:

@@ -10,4 +10,11 @@ urlpatterns = [
     path("log/cle", views.key, name="log-key"),
     path("log/tile/<int:level>/<path:name>", views.tile, name="log-tile"),
     path("log/preuve/<int:index>", views.proof, name="log-proof"),
+    path("log/releves/", views.checkpoints, name="log-checkpoints"),
+    path("log/releves/<int:size>", views.checkpoint_of, name="log-checkpoint-of"),
+    path("log/releves/<int:size>.note", views.note_of, name="log-note"),
+    path("log/releves/<int:size>.tsr", views.token, name="log-token"),
+    path("log/coherence/", views.consistency, name="log-consistency"),
+    path("log/coherence/<int:old>/<int:new>", views.consistency_proof, name="log-consistency-proof"),
+    path("log/witness.py", views.witness_script, name="log-witness-script"),
 ]

@@ -24,6 +24,8 @@ import httpx
 from honcho.manager import Manager
 from honcho.printer import Message
 
+from broker.audit.kit import witness
+from broker.audit.kit.witness import Witness
 from deploy import tsa
 from deploy.demo import cast, machine, run, seal
 from deploy.demo.people import StepFailed
@@ -54,6 +56,15 @@ class Demo:
     @property
     def tsa(self) -> str:
         return f"http://127.0.0.1:{self.port + 2}/"
+
+    @property
+    def witness_url(self) -> str:
+        return f"http://127.0.0.1:{self.port + 3}"
+
+    @property
+    def witness(self) -> Witness:
+        """The partner that cosigns the demo's log, its key made at the first call."""
+        return Witness(self.var / "witness", "temoin.demonstration/w1")
 
     def load_secrets(self) -> None:
         """Read var/demo/env, making at the first start what must stay the same afterwards; mode 0600."""
@@ -91,7 +102,8 @@ class Demo:
             inherited.pop(name, None)
         path = os.pathsep.join(part for part in (str(ROOT), inherited.get("PYTHONPATH", "")) if part)
         inherited |= {"PYTHONUNBUFFERED": "1", "PYTHONPATH": path, "TZ": "UTC"}
-        return inherited | self.secrets | {"DATABASE_URL": database_url} | more
+        told = {"DATABASE_URL": database_url, "TERRAIN_WITNESSES": f"{self.witness} {self.witness_url}"}
+        return inherited | self.secrets | told | more
 
 
 def processes(demo: Demo, cluster: Cluster) -> dict[str, tuple[list[str], dict[str, str]]]:
@@ -128,6 +140,12 @@ def processes(demo: Demo, cluster: Cluster) -> dict[str, tuple[list[str], dict[s
         "sequencer": ([*manage, "sequencer"], demo.environment(cluster.url("terrain_seq", DATABASE))),
         "signer": ([*manage, "signer"], demo.environment(cluster.url("terrain_auditor", DATABASE))),
         "tsa": ([python, "-m", "deploy.tsa", str(demo.var / "tsa"), str(demo.port + 2)], app),
+        # A partner's, as they would run it: the file alone.
+        "witness": (
+            [python, "-I", str(Path(witness.__file__)), str(demo.var / "witness"), "--nom", demo.witness.name,
+             "--journal", f"{demo.site}/log/cle", "--ecoute", f"127.0.0.1:{demo.port + 3}"],
+            app,
+        ),
     }  # fmt: skip
 
 

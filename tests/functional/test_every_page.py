@@ -7,7 +7,8 @@ from broker.audit.actor import SYSTEM
 from tests import factories
 from tests.functional.conftest import fits
 
-PUBLIC = ["/", "/et-moi/", "/zones/", "/catalogue/", "/registre/", "/compte/login/", "/compte/signup/", "/composants/"]
+PUBLIC = ["/", "/et-moi/", "/zones/", "/catalogue/", "/registre/", "/compte/login/", "/compte/signup/", "/composants/",
+          "/log/", "/log/releves/", "/log/coherence/"]  # fmt: skip
 LOOKS = [("phone", "light"), ("desktop", "dark")]
 
 

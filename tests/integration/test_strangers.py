@@ -15,7 +15,9 @@ from tests.actors import ACTORS, World, world
 STRANGERS = tuple(actor for actor in ACTORS if actor != "auditor")
 MEANT_FOR_THEM = {("registry-review", "clerk")}
 # Public on purpose, for whoever has the address.
-PUBLIC = {"log-proof", "log-tile", "convention-notice"}
+PUBLIC = {
+    "log-checkpoint-of", "log-consistency-proof", "log-note", "log-proof", "log-tile", "log-token", "convention-notice",
+}  # fmt: skip
 # What a page answers to a stranger: not there, not yours, not that way. A visitor is sent to sign in.
 REFUSED = {403, 404, 405}
 

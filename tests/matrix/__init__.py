@@ -57,6 +57,8 @@ PLACES = {
     "preuve": ("leaf", "index"),
     "journal": ("leaf", "index"),
     "tile": ("leaf", "index"),
+    "releves": ("leaf", "index"),
+    "coherence": ("leaf", "index"),
 }
 
 
