@@ -757,7 +757,7 @@ class Preview(Build):
     def _figures(self, rows_in: int) -> dict:
         plan, k = self.plan, self.recipe["k"]
         dropped, base, rows_out = self._dropped(rows_in)
-        k_min = self._number(plan.smallest_class(is_kept=False)) if rows_out else 0
+        k_min = self._number(plan.smallest_to_be()) if rows_out else 0
         if self.recipe["minors"]["rule"] == "exclude" and self.recipe["minors"]["age_column"] is None:
             refused = "no_age"
         elif dropped["small_class"] * 100 > self.recipe["suppression_max_pct"] * base:

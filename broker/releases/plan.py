@@ -44,6 +44,7 @@ LINE_MAX = 2 * 1024**2  # bytes; the reader of sources refuses a line of half of
 
 
 UNTOLD = frozenset({"keep", "clip", "shift_days", "shift_weeks"})  # kinds that look at the typed value alone
+LOST = "CASE WHEN terrain_small THEN terrain_n ELSE 0 END"
 CARRIED = ("terrain_line", "terrain_sid", "terrain_pseudonym")  # with every row that leaves
 
 
@@ -128,7 +129,11 @@ class Plan:
 
     def treating(self) -> list[Statement]:
         """The rows that leave, and the values they hold."""
-        return [Statement("kept", "kept", 64, self._kept()), *self._values(is_kept=True)]
+        return [
+            Statement("kept", "kept", 64, self._kept()),
+            Statement("first_row", "thresholds", 73, self._first_rows()),
+            *self._values(is_kept=True),
+        ]
 
     def _counting(self) -> list[Statement]:
         return [
@@ -145,6 +150,7 @@ class Plan:
             *self._eligible(),
             *self._measures(),
             Statement("graded", "treated", 58, self._say("table", name="graded") + self._treated(rows="counted")),
+            *([Statement("every_class", "class", 59, self._every_class())] if self.quasi else []),
             Statement("class", "class", 60, self._classes()),
             Statement("leaving", "class", 62, self._leaving()),
         ]
@@ -308,12 +314,16 @@ class Plan:
         convention's key, `token` under the zone's, `consented` whether its rows may leave."""
         pseudonym, token = self.hmac("pseudonym", "subject"), self.hmac("token", "subject")
         return self._say("table", name="subject") + (
-            f"SELECT subject, terrain_h, token, row_number() OVER (ORDER BY terrain_h) AS terrain_sid, "
+            f"SELECT subject, terrain_h, token, row_number() OVER (ORDER BY {self.pseudonym()}) AS terrain_sid, "
             f"{self.consented()} AS consented, {self.sampled()} AS sampled FROM ("
             f"SELECT subject, {pseudonym} AS terrain_h, {token} AS token FROM ("
             f"SELECT DISTINCT {name_of(self.subject)} AS subject FROM met WHERE {name_of(self.subject)} IS NOT NULL"
             f") known) keyed WHERE {self.unopposed()}"
         )
+
+    def pseudonym(self, of: str = "") -> str:
+        """The pseudonym of a subject, as it is carried: in the order of its 32 signs, and narrower where it can be."""
+        return self._say("packed", h=f"substr({of}terrain_h, 1, 32)")
 
     def _tally(self) -> str:
         """Rows read, without a subject, of subjects who do not object, of those who consent, of those drawn."""
@@ -369,10 +379,19 @@ class Plan:
             f"CASE WHEN {part[3]} = '+' THEN {treating.NO_END} WHEN {part[1]} = '' THEN {low} "
             f"WHEN {part[2]} = ')' THEN {end} - 1 ELSE {end} END"
         )
-        return self._say("table", name=name) + (
-            f"SELECT value, {low} AS terrain_low, {high} AS terrain_high FROM "
-            f"(SELECT DISTINCT {name_of(self.age)} AS value FROM {source} WHERE {name_of(self.age)} IS NOT NULL) met"
-        )
+        met = f"SELECT DISTINCT {name_of(self.age)} AS value FROM {source} WHERE {name_of(self.age)} IS NOT NULL"
+        ages = f"SELECT value, {low} AS terrain_low, {high} AS terrain_high FROM ({met}) met"
+        if bands := self._bands():  # one a value, rather than one a row
+            ages = f"SELECT *, {', '.join(f'{value} AS {name}' for name, value in bands.values())} FROM ({ages}) aged"
+        return self._say("table", name=name) + ages
+
+    def _bands(self) -> dict[str, tuple[str, str]]:
+        """For each column that is a band of ages, what it is called in the table `age`, and how it is made."""
+        return {
+            c["name"]: (f"terrain_band_{n}", treating.band_age(Cell("", "", c["treatment"], self._say)))
+            for n, c in enumerate(self._of_kind("band_age"))
+            if self.age
+        }
 
     def _codes(self, one: dict, number: int) -> str:
         return self._say("table", name=f"code_{number}") + treating.codes(one, say=self._say, source="source")
@@ -418,6 +437,7 @@ class Plan:
             if self.age
             else ["CAST(NULL AS INTEGER) AS terrain_low", "CAST(NULL AS INTEGER) AS terrain_high"]
         )
+        columns += [f"age.{band}" for band, _value in self._bands().values()]
         if subjects == "leaving":
             columns += [f"leaving.{name}" for name in ("terrain_pseudonym", "terrain_number")]
         elif rows == "source":  # measured over, never kept
@@ -470,12 +490,13 @@ class Plan:
             shown.append("terrain_did" if is_counted else "terrain_person")
         merged = {name: number for number, name in enumerate(self.merged)}
         clipped = {name: number for number, name in enumerate(self.clipped)}
+        bands = self._bands()
         for column in held:
             name = column["name"]
             if name == self.subject:
                 continue
             cell = self._cell(column)
-            value = treated(cell)
+            value = bands[name][0] if name in bands else treated(cell)
             if name in merged:
                 n = merged[name]
                 joins.append(f" LEFT JOIN rare_{n} ON rare_{n}.value = {value}")
@@ -492,7 +513,8 @@ class Plan:
             shown.append(f"{value} AS {name_of(name)}")
         if not is_counted:
             shown += [f"terrain_blanked_{number}" for number in range(len(self.blanked))]
-            shown.append(f"{self._order()} AS terrain_order")
+            if self.ranked == "terrain_order":
+                shown.append(f"{self._order()} AS terrain_order")
         bounds = " CROSS JOIN bounds" if {c["name"] for c in held} & set(clipped) else ""
         start = rows if is_counted else f"({rows}) base"
         return f"SELECT {', '.join(shown)} FROM {start}{bounds}{''.join(joins)}"
@@ -508,9 +530,12 @@ class Plan:
         names = ", ".join(name_of(name) for name in self.quasi)
         if not names:
             return self._say("table", name="class") + "SELECT 0 AS subjects WHERE false"
-        return self._say("table", name="class") + (
-            f"SELECT {names}, count(DISTINCT terrain_sid) AS subjects FROM graded "
-            f"GROUP BY {names} HAVING {self.small()}"
+        return self._say("table", name="class") + f"SELECT {names} FROM every_class WHERE terrain_small"
+
+    def _every_class(self) -> str:
+        names = ", ".join(name_of(name) for name in self.quasi)
+        return self._say("table", name="every_class") + (
+            f"SELECT {names}, sum(terrain_n) AS terrain_n, {self.small()} AS terrain_small FROM graded GROUP BY {names}"
         )
 
     def small(self) -> str:
@@ -529,7 +554,7 @@ class Plan:
         """The subjects with rows that leave, or their days, in the order of their pseudonyms: `terrain_sid` is how many
         rows of other pseudonyms stand before theirs in the file, hence their own number."""
         of, number = ("day", "terrain_did") if self.daily else ("subject", "terrain_sid")
-        pseudonym = self._say("packed", h=f"substr({of}.terrain_h, 1, 32)")
+        pseudonym = self.pseudonym(f"{of}.")
         left = f"SELECT {number}, sum(terrain_n) AS n FROM graded{self._spared('graded')} GROUP BY {number}"
         before = f"CAST(sum(n) OVER (ORDER BY {number}) - n AS BIGINT)"
         own = treating.subject_number(self._say, of=of)
@@ -547,19 +572,35 @@ class Plan:
         """The number of the subject of a row of `kept`, whose pseudonym may last a day."""
         return "terrain_person" if self.daily else "terrain_sid"
 
-    BY = "terrain_sid, terrain_order NULLS LAST, terrain_line"
+    @property
+    def ranked(self) -> str:
+        """What orders the rows of a pseudonym: a moment that leaves, its own or shifted, tells the order by itself."""
+        shown = {
+            c["name"] for c in self._of_kind("keep", "shift_days", "shift_weeks") if treating.sql_type(c) == "TIMESTAMP"
+        }
+        by_time = self.rank and self.rank["order"] == "time" and self.rank["column"] in shown - {self.subject}
+        return name_of(self.rank["column"]) if by_time else "terrain_order"
+
+    @property
+    def by(self) -> str:
+        return f"{self.ranked} NULLS LAST, terrain_line"
 
     def _kept(self) -> str:
         """Rows of no small class, by subject in the order of pseudonyms, then by their rank."""
         rows = self._treated(rows=self._base(subjects="leaving"))
         spared = self._spared("treated")
-        order = self._say("kept_by", by=self.BY)
+        order = self._say("kept_by", by=f"terrain_sid, {self.by}")
         return self._say("table", name="kept") + f"SELECT * FROM ({rows}) treated{spared}{order}"
 
     def misplaced(self) -> str:
         """How many subjects' rows do not stand where `leaving` placed them: none, or ranks would be wrong."""
-        first = f"SELECT terrain_sid, min({self._say('place')}) AS place FROM kept GROUP BY terrain_sid"
-        return f"SELECT count(*) FROM ({first}) firsts WHERE place <> terrain_sid"
+        return "SELECT count(*) FROM first_row WHERE place <> terrain_sid"
+
+    def _first_rows(self) -> str:
+        """Where the rows of each pseudonym in the file begin."""
+        return self._say("table", name="first_row") + (
+            f"SELECT terrain_sid, min({self._say('place')}) AS place FROM kept GROUP BY terrain_sid"
+        )
 
     def output(self) -> str:
         """The rows of the file, in its order."""
@@ -567,14 +608,14 @@ class Plan:
             return f"SELECT {', '.join(name_of(n) for n in self.released)} FROM kept ORDER BY terrain_line"
         others = "".join(f", {name_of(name)}" for name in self.released[2:])
         pseudonym = self._say("signs", x="terrain_pseudonym")
-        rank = self._say("rank", by="terrain_order NULLS LAST, terrain_line")
+        rank = self._say("rank", by=self.by)
         order = self._say("read_by", by="pseudonym, event_rank")
         return f"SELECT {pseudonym} AS pseudonym, {rank} AS event_rank{others} FROM kept{order}"
 
     def tokens(self) -> str:
         """The zone tokens of the subjects in the file, sorted, hexadecimal."""
         each = "DISTINCT token" if self.daily else "token"
-        return f"SELECT {each} FROM leaving WHERE terrain_sid IN (SELECT terrain_sid FROM kept) ORDER BY token"
+        return f"SELECT {each} FROM leaving WHERE terrain_sid IN (SELECT terrain_sid FROM first_row) ORDER BY token"
 
     def merges(self) -> str:
         """For each column of `merged`, how many cells of the rows kept were."""
@@ -640,12 +681,15 @@ class Plan:
             for number, name in enumerate(self.texts())
         ]
 
-    def smallest_class(self, *, is_kept: bool = True) -> str:
-        """k as it stands in the file: the smallest number of distinct subjects in a class of the rows kept, or, before
-        there are any, of those that will be."""
-        subjects, rows = f"count(DISTINCT {self.person})", "kept"
-        if not is_kept:
-            subjects, rows = "count(DISTINCT terrain_sid)", f"graded{self._spared('graded')}"
+    def smallest_class(self) -> str:
+        """k as it stands in the file: the smallest number of distinct subjects in a class of the rows kept."""
+        return self._smallest_class(f"count(DISTINCT {self.person})", "kept")
+
+    def smallest_to_be(self) -> str:
+        """The same before rows are kept, of those that will be."""
+        return self._smallest_class("count(DISTINCT terrain_sid)", f"graded{self._spared('graded')}")
+
+    def _smallest_class(self, subjects: str, rows: str) -> str:
         if not self.quasi:
             return f"SELECT {subjects} FROM {rows}"
         names = ", ".join(name_of(name) for name in self.quasi)
@@ -653,7 +697,9 @@ class Plan:
 
     def losses(self, name: str) -> str:
         """By value of one quasi-identifier: rows before and rows lost to small classes."""
-        return self._losses(name, "")
+        rows, lost = (f"CAST(sum({n}) AS BIGINT)" for n in ("terrain_n", LOST))
+        of = name_of(name)
+        return f"SELECT {of} AS value, {rows}, {lost} FROM every_class GROUP BY {of} ORDER BY value NULLS LAST"
 
     def losses_told(self, name: str, *, floor: int) -> str:
         """The same, of the values that `floor` distinct subjects or more hold."""

@@ -481,6 +481,13 @@ class TablePlan(Plan):
         small = f"CASE WHEN subjects < {int(self.recipe['k'])} THEN n ELSE 0 END"
         return f"SELECT min(subjects), coalesce(sum({small}), 0) FROM ({classes}) classes"
 
+    def losses(self, name: str) -> str:
+        return self._losses(name, "")
+
+    def _bands(self) -> dict[str, tuple[str, str]]:
+        """None: an age may also be told by a birth and an event."""
+        return {}
+
     def _losses(self, name: str, held: str) -> str:
         of = name_of(name)
         return (
