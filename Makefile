@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WHAT ?= web
 
-.PHONY: install demo test test-spark check fix bench draw screenshots
+.PHONY: install demo test test-large test-spark soak check fix bench draw screenshots
 
 # What runs, then what tests: `make demo` does not wait for the tools.
 .venv/.run: requirements/run.txt
@@ -33,6 +33,10 @@ test: install
 # Sources of a gibibyte and more, a few minutes: kept out of every day's tests.
 test-large: install
 	@TERRAIN_LARGE=1 $(BIN)/python -m pytest tests/integration/test_large_sources.py
+
+# kill -9 of the sequencer and of PostgreSQL under 16 writers, two hundred times (twenty in every day's tests): 10 min.
+soak: install
+	@TERRAIN_KILLS=200 $(BIN)/python -m pytest -q tests/integration/test_kill.py
 
 # The tests of the second engine on a Spark standalone master with two workers. Needs Java 17 or newer; Spark itself
 # (430 MB to fetch) goes to an environment of its own.

@@ -71,6 +71,19 @@ os.environ["DATABASE_URL"] = cluster().url("terrain_app", DATABASE)
 cluster().create_database(DATABASE, template=TEMPLATE)
 
 
+def copied(source: Cluster, database: str, target: Cluster, name: str = "") -> None:
+    """`database` as `pg_dump` and `psql` carry it from one cluster to another, where it is called `name`."""
+    name = name or database
+    target.create_database(name)
+    settings: dict = {"env": {**os.environ, "LC_ALL": "C.UTF-8"}, "cwd": "/", "capture_output": True, "check": True}
+    dump = subprocess.run(
+        [str(source.bin / "pg_dump"), "-d", source.url("postgres", database), "--exclude-extension=*"],
+        **settings, **source.drop,
+    )  # fmt: skip
+    command = [str(target.bin / "psql"), "-q", "-v", "ON_ERROR_STOP=1", "-d", target.url("postgres", name)]
+    subprocess.run(command, input=dump.stdout, **settings, **target.drop)
+
+
 def _leave() -> None:
     """Stop the server, unless another run in this checkout is at work on it."""
     with cluster().connect() as connection:

@@ -95,7 +95,8 @@ def draw(log: Log, seed: int, count: int) -> Iterator[Tampering]:
 class _Draft:
     def __init__(self, log: Log, chance: random.Random, kind: str, role: str, via: str):
         self.log, self.chance, self.kind, self.role, self.via = log, chance, kind, role, via
-        self.events, self.statements = list(log.events), []
+        self.events = list(log.events)
+        self.statements: list[Statement] = []
         self.memory = log.memory(log.last.size)
         self.in_bundle = True
         self.numbers = itertools.count(1_000_000)
@@ -276,7 +277,9 @@ class _Draft:
             note = self.somebody().sign(self.said(hashes))
             self.run("INSERT INTO audit_checkpoint (size, root, note, proof) VALUES (%s, %s, %s, %s)",
                      len(hashes), merkle.root(hashes), note, proof)  # fmt: skip
-        for size in sizes if sign else ():
+        if sign is None:
+            return
+        for size in sizes:
             self.run("UPDATE audit_checkpoint SET note = %s WHERE size = %s", sign.sign(self.said(hashes[:size])), size)
         if sign is self.log.signer:
             self.memory = Signed(sign.verifier, len(hashes), merkle.root(hashes))

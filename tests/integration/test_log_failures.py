@@ -6,8 +6,6 @@ unreadable payloads (test_sequencer), an authority that is down (test_stamp), a 
 
 import io
 import logging
-import os
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -147,18 +145,6 @@ def elsewhere(tmp_path_factory):
     cluster.stop()
 
 
-def copied(source: Cluster, database: str, target: Cluster) -> None:
-    """The database as `pg_dump` and `psql` carry it from one cluster to another."""
-    target.create_database(database)
-    settings = {"env": {**os.environ, "LC_ALL": "C.UTF-8"}, "cwd": "/", "capture_output": True, "check": True}
-    dump = subprocess.run(
-        [source.bin / "pg_dump", "-d", source.url("postgres", database), "--exclude-extension=*"],
-        **settings, **source.drop,
-    )  # fmt: skip
-    command = [target.bin / "psql", "-q", "-v", "ON_ERROR_STOP=1", "-d", target.url("postgres", database)]
-    subprocess.run(command, input=dump.stdout, **settings, **target.drop)
-
-
 def append(cluster, database, texts):
     with psycopg.connect(cluster.url("terrain_app", database), autocommit=True) as writer:
         for text in texts:
@@ -182,7 +168,7 @@ def test_a_log_restored_into_another_cluster_goes_on_in_a_new_generation(committ
     with sequencing(committed, tmp_path) as sequencer:
         sequencer.catch_up()
         append(here, committed, ["en attente"])  # committed, not yet sequenced
-        copied(here, committed, elsewhere)
+        postgres.copied(here, committed, elsewhere)
     signing = Signing(tmp_path, ORIGIN)
     append(elsewhere, committed, ["trop tôt 1", "trop tôt 2"])  # the site was started before anybody thought of it
 

@@ -158,7 +158,8 @@ def play(
     script_judge: Callable[[Log, bytes], list[str]] = by_script,
 ) -> tuple[Judged, list[tuple[int, Tampering, Path]]]:
     """Draw and play `count` tamperings; (how they were judged, the bundles kept for Go)."""
-    judged, archives, seen_in_bundle = Judged(), [], 0
+    judged, seen_in_bundle = Judged(), 0
+    archives: list[tuple[int, Tampering, Path]] = []
     drawn = list(enumerate(draw(log, SEED, count)))
     attempt(database, log, [(n, t) for n, t in drawn if t.role == "application"], judged)
     with as_owner():
