@@ -3,13 +3,16 @@
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import connection
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from broker.audit import state
 from broker.desk import figures, roles, specimens
+from broker.desk import health as log
+from broker.releases.permissions import reads_reconciliation
 
 
 @login_not_required
@@ -71,3 +74,21 @@ def components(request):
     if not settings.DEMO:
         raise Http404
     return render(request, "desk/components.html", specimens.everything())
+
+
+@never_cache
+@require_safe
+def log_health(request):
+    """How the log is, in plain words: what is wrong, and what to do about it."""
+    log.require_reading(request.user)
+    context = {"report": log.look(), "reads_differences": reads_reconciliation(request.user)}
+    return render(request, "desk/log_health.html", context)
+
+
+@never_cache
+@require_safe
+def log_health_json(request):
+    """The same for a monitoring program: 503 when something is grave."""
+    log.require_reading(request.user)
+    report = log.look()
+    return JsonResponse(log.as_json(report), status=503 if report.is_grave else 200)

@@ -30,9 +30,13 @@ def sees_reasons_of_loss(user, release: Release) -> bool:
     return any(grants.may(user, f"zones.{role}", zone) for role in ("operate", "steward", "advise", "audit"))
 
 
-def require_reconciliation(user) -> None:
+def reads_reconciliation(user) -> bool:
     """Auditors, and whoever operates, advises or audits a zone, read what the comparison of bytes found."""
-    if not user.holds(Role.AUDITOR) and not any(grants.held(user, f"zones.{role}") for role in ZONE_ROLES):
+    return user.holds(Role.AUDITOR) or any(grants.held(user, f"zones.{role}") for role in ZONE_ROLES)
+
+
+def require_reconciliation(user) -> None:
+    if not reads_reconciliation(user):
         raise NotAllowed(
             _("Le rapprochement se lit comme auditeur, ou pour une zone que l'on tient : demandez un rôle à son "
               "opérateur.")
