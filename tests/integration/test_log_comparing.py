@@ -140,7 +140,7 @@ def test_sizes_that_were_never_published_are_a_bad_form(log, client):
 
 
 def test_what_was_never_published_has_no_proof(log, client):
-    for path in ("coherence/0/9", "coherence/9/4", "coherence/4/10", "releves/5", "releves/9.tsr"):
+    for path in ("coherence/0/9", "coherence/9/4", "coherence/4/10", "releves/5", "releves/9/tsr"):
         assert client.get(f"/log/{path}").status_code == 404, path
 
 
@@ -168,10 +168,10 @@ def test_a_stamped_note_and_its_token_are_given_as_they_are(log, client, committ
         )
     note = state.checkpoint(9).note
 
-    assert client.get("/log/releves/9.note").content.decode() == note
+    assert client.get("/log/releves/9/note").content.decode() == note
     assert client.get("/log/releves/9").content.decode() == note + "— t.test/w eA==\n"
     assert client.get("/log/checkpoint").content.decode().endswith("— t.test/w eA==\n")
-    assert client.get("/log/releves/9.tsr").content == b"jeton"
+    assert client.get("/log/releves/9/tsr").content == b"jeton"
 
 
 def test_the_list_asks_as_much_for_a_year_as_for_a_day(log, client, committed, django_assert_num_queries):
