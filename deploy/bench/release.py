@@ -9,8 +9,11 @@ file into another; threads, memory, zstd, row group and input are the same. Roun
 `full_over_copy_cpu_10m`: the same by processor time of the two processes, which a busy machine disturbs less.
 `full_peak_memory_10m`: the most that the engine's process held in memory, as the kernel counts.
 `plan_preview_1m`: the same process, asked what a release of the million rows would be: figures, no file.
-`growth_50m_over_10m`: only with ROWS=50 (`make bench WHAT=release ROWS=50`); ROWS=1 leaves 10 M out.
+`growth_50m_over_10m`: only where both are measured (`make bench WHAT=release ROWS=10,50`).
 `*_over_full_cpu_1m`: processor time of a loop over csv and hmac, and of presidio-anonymizer's hash, over the build's.
+
+ROWS: millions of rows of the tables to measure, "1,10" unless told. MINUTES: after so many on one table no further
+round is begun (8 unless told, one round at least): the rounds made stand among the settings. Each is told as it ends.
 """
 
 import csv
@@ -48,7 +51,7 @@ def measure() -> Figures:
     (folder / "keys").mkdir(mode=0o700, exist_ok=True)
     ready = releasing.convention_on_stays(folder, lines=None, releases_per_month=100)
     _request_to_ready(figures, ready)
-    large(figures, folder / "large", most=int(os.environ.get("ROWS", "10")))
+    large(figures, folder / "large", sizes=sorted({int(n) for n in os.environ.get("ROWS", "1,10").split(",")}))
     return figures
 
 
@@ -160,23 +163,23 @@ with duckdb.connect() as engine:
 """
 
 
-def large(figures: Figures, folder: Path, *, most: int) -> None:
-    """Tables of 1, 10 and 50 million rows, up to `most` millions."""
+def large(figures: Figures, folder: Path, *, sizes: list[int]) -> None:
+    """Tables of so many millions of rows."""
     import duckdb
 
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    figures.settings |= {"threads": THREADS, "memory_mib_large": MEMORY_MIB, "rounds": ROUNDS, "rows_millions": most}
+    figures.settings |= {"threads": THREADS, "memory_mib_large": MEMORY_MIB, "rows_millions": sizes}
     walls = {}
     try:
-        for millions in (n for n in (1, 10, 50) if n <= most):
+        for millions in sizes:
             table = _table(figures, folder, millions)
             walls[millions] = _over_copy(figures, table, rounds=1 if millions == 50 else ROUNDS)
             if millions == 1:
                 _by_other_means(figures, table)
                 _previewed(figures, table)
             table.source.unlink()
-        if 50 in walls:
+        if {10, 50} <= set(walls):
             figures.add("growth_50m_over_10m", walls[50] / walls[10], "x")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -184,15 +187,12 @@ def large(figures: Figures, folder: Path, *, most: int) -> None:
 
 
 def _table(figures: Figures, folder: Path, millions: int) -> Table:
-    import duckdb
     import pyrage
 
     source = folder / f"stays-{millions}m.parquet"
-    with duckdb.connect() as engine:
-        engine.execute(f"SET threads = {THREADS}; SET memory_limit = '4GiB'; SET enable_progress_bar = false")
-        engine.execute(f"SET temp_directory = '{folder}/spill'")
-        objecting = hospital.make(engine, millions * MILLION, source)
-        classes, small = hospital.classes(engine, source)
+    # In a process of its own: the kernel counts a child's memory from what its parent held when it began.
+    made = _process([sys.executable, "-m", "deploy.bench.release", "table", str(source), str(millions * MILLION)])
+    objecting, classes, small = json.loads(made.said)
     if not 1000 <= classes < 10_000:
         raise RuntimeError(f"{classes} classes of quasi-identifiers: not a table to measure with")
     tokens = [hmac.digest(TOKEN_KEY.encode(), one.encode(), "sha256").hex() for one in objecting]
@@ -211,9 +211,14 @@ def _over_copy(figures: Figures, table: Table, *, rounds: int) -> float:
     size = f"{table.rows // MILLION}m"
     asked = hospital.recipe(duckdb=duckdb.__version__)
     copies, builds = [], []
-    for _round in range(rounds):
+    begun, minutes = time.perf_counter(), float(os.environ.get("MINUTES", "8"))
+    while len(builds) < rounds and (not builds or time.perf_counter() - begun < 60 * minutes):
         copies.append(table.copy())
         builds.append(table.build(asked))
+        last = (("copy", copies[-1]), ("full", builds[-1]))
+        told = ", ".join(f"{name} {run.wall:.2f} s (processor {run.cpu:.2f} s)" for name, run in last)
+        print(f"  {size}: {told}, {builds[-1].peak / 2**30:.2f} GiB", file=sys.stderr, flush=True)
+    figures.settings[f"rounds_{size}"] = len(builds)
     plain, full = (statistics.median(run.wall for run in runs) for runs in (copies, builds))
     plain_cpu, full_cpu = (statistics.median(run.cpu for run in runs) for runs in (copies, builds))
     figures.add(f"full_over_copy_{size}", full / plain, "x")
@@ -223,8 +228,9 @@ def _over_copy(figures: Figures, table: Table, *, rounds: int) -> float:
     figures.add(f"full_cpu_{size}", full_cpu, "s")
     figures.add(f"copy_cpu_{size}", plain_cpu, "s")
     figures.add(f"full_peak_memory_{size}", max(run.peak for run in builds) / 2**30, "GiB")
-    bounded = table.build(hospital.recipe(duckdb=duckdb.__version__, clip=True))
-    figures.add(f"full_clipped_over_full_{size}", bounded.wall / full, "x")
+    if table.rows == MILLION:
+        bounded = [table.build(hospital.recipe(duckdb=duckdb.__version__, clip=True)).wall for _round in range(3)]
+        figures.add(f"full_clipped_over_full_{size}", statistics.median(bounded) / full, "x")
     result = json.loads(builds[-1].said)["result"]
     figures.notes += [
         f"  {size}: copies " + " ".join(f"{run.wall:.2f}" for run in copies) + " s, builds "
@@ -316,5 +322,17 @@ def presidio(folder: Path) -> None:
             written.writerow(row)
 
 
+def make_table(source: Path) -> None:
+    """Make the table at `source`, of as many rows as the next argument says; tell who objects, how many classes of
+    quasi-identifiers there are, and how many of those are small."""
+    import duckdb
+
+    with duckdb.connect() as engine:
+        engine.execute(f"SET threads = {THREADS}; SET memory_limit = '4GiB'; SET enable_progress_bar = false")
+        engine.execute(f"SET temp_directory = '{source}.spill'")
+        objecting = hospital.make(engine, int(sys.argv[3]), source)
+        print(json.dumps([objecting, *hospital.classes(engine, source)]))
+
+
 if __name__ == "__main__":
-    {"naive_loop": naive_loop, "presidio": presidio}[sys.argv[1]](Path(sys.argv[2]))
+    {"naive_loop": naive_loop, "presidio": presidio, "table": make_table}[sys.argv[1]](Path(sys.argv[2]))
