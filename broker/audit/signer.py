@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from broker.audit import merkle
 from broker.audit.checkpoint import Checkpoint, Signer, Verifier, from_base64, to_base64
+from broker.audit.files import write_whole
 
 LONGEST_LINE = 64 * 1024
 PATIENCE = 10  # seconds a connection may stay silent
@@ -67,19 +68,7 @@ class Signing:
         self.memory = memory
         self.size, self.root = remembered["size"], from_base64(remembered["root"])
 
-    @staticmethod
-    def _write(path: Path, content: bytes) -> None:
-        """Write `path` whole or not at all, readable by its owner only, on the disk before it returns."""
-        draft = path.with_suffix(".new")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
+    _write = staticmethod(write_whole)
 
     def state(self) -> Signed:
         return Signed(self.signer.verifier, self.size, self.root)

@@ -10,14 +10,22 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
 from broker.audit import restoring
+from broker.audit.entries import Entries, Unreadable
 from broker.audit.sequencer import CannotStart
 from broker.audit.signer import Client, SignerDown
 
 
 def leaves_of(paths: list[Path]) -> Iterator[tuple[int, str]]:
-    """(place, payload) of the leaves of whole bundles, from the first leaf on, one bundle after the other."""
+    """(place, payload) of the leaves of whole bundles, or of the folder TERRAIN_LOG_BUNDLES, from the first leaf on,
+    one after the other."""
     seen = -1
     for path in paths:
+        if path.is_dir():
+            for place, payload in Entries(path).leaves():
+                if place > seen:
+                    seen = place
+                    yield place, payload
+            continue
         with zipfile.ZipFile(path) as archive:
             if json.loads(archive.read("dossier.json"))["form"] != "whole":
                 raise CannotStart(f"{path} holds a selection: the whole log is needed")
@@ -32,7 +40,13 @@ class Command(BaseCommand):
     help = "Begins a new generation of the log after its database was restored, and says what it did."
 
     def add_arguments(self, parser):
-        parser.add_argument("--refill", type=Path, nargs="+", metavar="BUNDLE", help="whole bundles kept outside")
+        parser.add_argument(
+            "--refill",
+            type=Path,
+            nargs="+",
+            metavar="BUNDLE",
+            help="whole bundles kept outside, or the folder TERRAIN_LOG_BUNDLES",
+        )
 
     def handle(self, *, refill, **options):
         connection.ensure_connection()
@@ -41,7 +55,7 @@ class Command(BaseCommand):
             done = restoring.take_up(connection.connection, signed, leaves=leaves_of(refill) if refill else None)
         except SignerDown as error:
             raise CommandError(f"{error}. Start it first: its memory says how long the log was.") from error
-        except (CannotStart, OSError, zipfile.BadZipFile, KeyError) as error:
+        except (CannotStart, Unreadable, OSError, zipfile.BadZipFile, KeyError) as error:
             raise CommandError(f"Nothing was changed: {error}") from error
         where = "another cluster" if done.other_cluster else "the same cluster"
         self.stdout.write(

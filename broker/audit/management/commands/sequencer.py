@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from broker import clock
-from broker.audit import partitions, stamp, witnesses
+from broker.audit import entries, partitions, stamp, witnesses
 from broker.audit.outside import Duty, Worker
 from broker.audit.sequencer import CannotStart, Sequencer
 from broker.audit.signer import Client, SignerDown, SignerError
@@ -27,7 +27,9 @@ SOONEST = 300  # seconds
 
 def duties() -> list[Duty]:
     """What this installation does with a signed checkpoint outside this house, as its settings say."""
-    found = [stamp.hourly(settings.TSA_URL, settings.TSA_CERTIFICATE)] if settings.TSA_URL else []
+    found = [entries.duty(settings.LOG_BUNDLES)]
+    if settings.TSA_URL:
+        found.append(stamp.hourly(settings.TSA_URL, settings.TSA_CERTIFICATE))
     return found + [witnesses.duty(witness, url) for witness, url in witnesses.parse(settings.WITNESSES).items()]
 
 
