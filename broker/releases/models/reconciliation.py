@@ -11,6 +11,7 @@ from broker.accounts import grants
 from broker.accounts.models import Role
 from zones.models import Zone
 
+LONGEST = 40  # signs of a fact shown whole
 ZONE_ROLES = ("operate", "advise", "audit")  # those who read their zone's part of the log
 
 
@@ -83,7 +84,9 @@ class Difference(models.Model):
 
     @property
     def facts(self) -> str:
-        return ", ".join(f"{name} = {value}" for name, value in self.told.items())
+        """The two sides, in short: a digest by its first signs."""
+        told = {name: f"{value[:12]}…" if len(str(value)) > LONGEST else value for name, value in self.told.items()}
+        return ", ".join(f"{name} = {value}" for name, value in told.items())
 
 
 _K = Difference.Kind
