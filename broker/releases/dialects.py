@@ -21,6 +21,10 @@ DIALECTS: dict[str, dict[str, str]] = {
         "micros": "epoch_us({t})",
         "same": "{a} IS NOT DISTINCT FROM {b}",
         "match": "coalesce(regexp_extract({x}, '{pattern}', {group}), '')",
+        # Small letters and figures of ASCII, everything else being one space, with one at both ends.
+        "bare": "' ' || trim(lower(regexp_replace({x}, '[^A-Za-z0-9]+', ' ', 'g'))) || ' '",
+        "holds": "contains({x}, {y})",
+        "words": "unnest(regexp_split_to_array({x}, '{pattern}'))",
         "try_cast": "TRY_CAST({x} AS {type})",  # of a text that was read
         "cast": "CAST({x} AS {type})",  # of what is surely one
         "quantiles": "quantile_disc({x}, [{low}, {high}])",
@@ -44,6 +48,9 @@ DIALECTS: dict[str, dict[str, str]] = {
         "micros": "unix_micros(CAST({t} AS TIMESTAMP))",
         "same": "{a} <=> {b}",
         "match": "coalesce(regexp_extract({x}, '{pattern}', {group}), '')",
+        "bare": "concat(' ', trim(lower(regexp_replace({x}, '[^A-Za-z0-9]+', ' '))), ' ')",
+        "holds": "contains({x}, {y})",
+        "words": "explode(split({x}, '{pattern}'))",
         "try_cast": "TRY_CAST({x} AS {type})",  # and see CASTS
         "cast": "CAST({x} AS {type})",
         "quantiles": "array(CAST(percentile_disc({low}) WITHIN GROUP (ORDER BY {x}) AS {type}), "

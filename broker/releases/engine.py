@@ -565,6 +565,9 @@ class TablesBuild(Build):
             }
         smallest = self.engine.execute(one.smallest_class()).fetchone()[0]
         texts, scan = one.scan()
+        identifiers = dict(zip(texts, self.engine.execute(scan).fetchone(), strict=False))
+        for name, sql in one.told_among_words():
+            identifiers[name] += self._number(sql)
         changed = [
             *(f"terrain_merged_{n}" for n in range(len(one.merged))),
             *(f"terrain_clipped_{n}" for n in range(len(one.clipped))),
@@ -587,7 +590,7 @@ class TablesBuild(Build):
         return {
             "name": one.table["name"], "rows_in": rows_in, "rows_out": rows_out, "base": base, "dropped": dropped,
             "k_min": smallest,
-            "identifiers": dict(zip(texts, self.engine.execute(scan).fetchone(), strict=False)),
+            "identifiers": identifiers,
             "merged": dict(zip(names[: cut[0]], sums[: cut[0]], strict=True)),
             "clipped": dict(zip(names[cut[0] : cut[1]], sums[cut[0] : cut[1]], strict=True)),
             "blanked": dict(zip(names[cut[1] :], sums[cut[1] :], strict=True)),

@@ -34,12 +34,13 @@ IDENTIFYING = (
     r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+\.[A-Za-z]{2,}",
     r"(^|[^0-9])[12] ?[0-9]{2} ?(0[1-9]|1[0-2]|[2-9][0-9]) ?([0-9]{2}|2[AB]) ?[0-9]{3} ?[0-9]{3}( ?[0-9]{2})?"
     r"([^0-9]|\z)",
-    r"(^|[^0-9])(\+33|0033|0) ?[1-9]([ .-]?[0-9]{2}){4}([^0-9]|\z)",
+    r"(^|[^0-9])(\+33[ .-]?|0033[ .-]?|0 ?)(\(0\) ?)?[1-9]([ .-]?[0-9]{2}){4}([^0-9]|\z)",
 )
 # Codes of SNOMED CT extensions have as many figures as a social security number; before their check digit they say so.
 SNOMED = r"^[0-9]{6,15}1[0-5][0-9]\z"
 SEPARATOR = 31  # the sign between a name and a value, under the HMAC: a control sign stands in no name
 SCANNED = 6  # signs: shorter values meet an identifier by chance
+PARTS = r"[ \t\n\r,;:()]+"  # what parts the words of a sentence
 LINE_MAX = 2 * 1024**2  # bytes; the reader of sources refuses a line of half of it
 
 
@@ -645,23 +646,36 @@ class Plan:
 
     def own_identifiers(self) -> tuple[list[str], str]:
         """The columns of text, and one query that counts in each the rows that hold their own subject key or direct
-        identifier (G23). Shorter ones than six signs meet by chance and are left out."""
+        identifier (G23), alone or among words. Shorter ones than six signs meet by chance and are left out."""
         owned = [self.subject, *self.recipe["identifiers"]]
         counts = []
         for name in self.texts():
-            same = " OR ".join(
-                f"(length(s.{name_of(o)}) >= {SCANNED} AND kept.{name_of(name)} = s.{name_of(o)})" for o in owned
-            )
+            of = f"kept.{name_of(name)}"
+            same = " OR ".join(self.is_told(of, f"s.{name_of(o)}", written=name not in self.merged) for o in owned)
             counts.append(f"count(*) FILTER (WHERE {same})")
         joined = "FROM kept JOIN source s ON s.terrain_line = kept.terrain_line"
         return self.texts(), f"SELECT {', '.join(counts) or 'count(*)'} {joined}"
 
+    def is_told(self, text: str, identifier: str, *, written: bool) -> str:
+        """Whether `text` is the identifier, or, of a text that somebody may have `written`, holds it among its words
+        whatever the capitals and what stands between."""
+        same = f"{text} = {identifier}"
+        if written:
+            bare = [self._say("bare", x=one) for one in (text, identifier)]
+            known = self._say("match", x=identifier, pattern="[A-Za-z0-9]", group=0)
+            same += f" OR ({known} <> '' AND {self._say('holds', x=bare[0], y=bare[1])})"
+        return f"(length({identifier}) >= {SCANNED} AND ({same}))"
+
     def shared_with_identifiers(self) -> list[str]:
-        """Queries that count the subjects and direct identifiers that are also a released value, whosever: where all
-        find none, `own_identifiers` would find none either, and it reads every row again."""
+        """Queries that count the subjects and direct identifiers that are also a released value, whosever, and the
+        values of several words: where all find none, `own_identifiers` would find none either, and it reads every row
+        again."""
         found = []
-        for number in range(len(self.texts())):
+        for number, text in enumerate(self.texts()):
             values = f"(SELECT value FROM value_{number})"
+            if text not in self.merged:  # a category that k subjects share is nobody's sentence
+                several = f"{self._say('match', x='value', pattern=PARTS, group=0)} <> ''"
+                found.append(f"SELECT count(*) FROM {values} met WHERE {several}")
             found.append(f"SELECT count(*) FROM leaving WHERE subject IN {values}")
             found += [
                 f"SELECT count(*) FROM source WHERE {name_of(name)} IN {values}" for name in self.recipe["identifiers"]

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from broker.releases import treating
 from broker.releases.dialects import name_of, text_of
-from broker.releases.plan import SEPARATOR, Plan, Statement
+from broker.releases.plan import PARTS, SEPARATOR, Plan, Statement
 from broker.releases.treating import MERGED, clipped, merged, treated
 
 NO_TEXT, NO_AGE = "CAST(NULL AS STRING)", "CAST(NULL AS INTEGER)"  # a table of Spark's has a type for every column
@@ -448,13 +448,28 @@ class TablePlan(Plan):
         for number, name in enumerate(self.texts()):
             of, met = f"k.{name_of(name)}", f"met_{number}"
             joins.append(f" LEFT JOIN identifier {met} ON {met}.value = {of}")
-            own = [f"(length(s.{name_of(o)}) >= {SCANNED} AND {of} = s.{name_of(o)})" for o in owned]
+            own = [self.is_told(of, f"s.{name_of(o)}", written=name not in self.merged) for o in owned]
             tests = " OR ".join([f"{met}.value IS NOT NULL", *own, self.looks_like_one(of)])
             counts.append(f"count(*) FILTER (WHERE {tests})")
         return self.texts(), (
             f"SELECT {', '.join(counts) or 'count(*)'} FROM {self.at('kept')} k "
             f"JOIN {self.rows} s ON s.terrain_line = k.terrain_line{''.join(joins)}"
         )
+
+    def told_among_words(self) -> list[tuple[str, str]]:
+        """For each column of text that somebody may have written, a query that counts the identifiers of any table
+        among its words."""
+        return [
+            (
+                name,
+                f"SELECT count(*) FROM (SELECT {self._say('words', x=name_of(name), pattern=PARTS)} AS word FROM "
+                f"(SELECT DISTINCT {name_of(name)} FROM {self.at('kept')} WHERE "
+                f"{self._say('match', x=name_of(name), pattern=PARTS, group=0)} <> '') met) parted "
+                "JOIN identifier ON identifier.value = parted.word",
+            )
+            for name in self.texts()
+            if name not in self.merged
+        ]
 
     def smallest_class(self) -> str:
         """The smallest number of distinct subjects in a class of the rows kept; null where there is no class."""

@@ -57,6 +57,7 @@ def texts_over_tables(dialect: str, recipe: dict) -> list[str]:
     found += [whole.tokens(), whole.doubled()]
     for one in whole.released:
         found += [one.output(), one.fates(), one.smallest_class(), one.scan()[1], *map(one.losses, one.quasi)]
+        found += [sql for _name, sql in one.told_among_words()]
     return [spelled(text, dialect) for text in found]
 
 

@@ -149,6 +149,46 @@ def test_what_cannot_be_built_is_refused_by_a_code_and_leaves_no_file(tmp_path, 
     assert "dupont" not in json.dumps(said)
 
 
+WRITTEN = {
+    **RECIPE, "source_columns": ["id", "nom", "mot"], "identifiers": ["nom"], "quasi_identifiers": [],
+    "minors": {"rule": "covered", "age_column": None},
+    "columns": [RECIPE["columns"][0],
+                {"name": "mot", "type": "text", "role": "measure", "treatment": {"kind": "keep"}}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rappeler au 06 12 34 56 78 avant midi",
+        "joignable (+33 (0)6.12.34.56.78) le soir",
+        "assurée 2 84 05 88 451 089 46 depuis 2019",
+        "écrire à jean.dupont@exemple.fr pour le compte rendu",
+        "vu Mme DUVAL-Ada, sortie prévue",
+        "dossier dos-000417 : à revoir",
+    ],
+)
+def test_an_identifier_among_the_words_of_a_text_refuses_the_build(tmp_path, text):
+    lines = ["id,nom,mot", f'dos-000417,Duval Ada,"{text}"', "dos-000418,Morel Bea,rien à dire"]
+
+    last, said = build(tmp_path, WRITTEN, lines)
+
+    assert (last.get("refused"), last.get("facts")) == ("identifier", {"columns": ["mot"]})
+    assert not (tmp_path / "out").exists()
+    assert text not in json.dumps(said)
+
+
+@pytest.mark.parametrize(
+    "text", ["vu Mme Duvalier, Adamsville", "posologie 1-0-1, 250 mg/12 h", "le 12/03/2020 à 06 h"]
+)
+def test_words_that_only_resemble_an_identifier_leave(tmp_path, text):
+    lines = ["id,nom,mot", f'dos-000417,Duval Ada,"{text}"', "dos-000418,Morel Bea,rien à dire"]
+
+    last, _said = build(tmp_path, WRITTEN, lines)
+
+    assert last["result"]["rows_out"] == 2
+
+
 def test_a_key_stands_in_no_statement_and_no_message(tmp_path):
     plan = Plan(RECIPE, path="/x")
 

@@ -227,6 +227,9 @@ def test_another_persons_pseudonym_stands_only_where_that_person_leaves(tmp_path
         ("labs", "visit-100,2020-01-10 09:00:00,patient-3"),
         ("units", "mg,Bea Morel"),
         ("units", "mg,jean.dupont@exemple.fr"),
+        ("labs", "visit-100,2020-01-10 09:00:00,venue avec patient-3 (sa voisine)"),
+        ("units", "mg,milligramme; écrire à jean.dupont@exemple.fr pour le détail"),
+        ("units", "mg,rappeler au 06 12 34 56 78 avant midi"),
     ],
 )
 def test_an_identifier_of_any_table_is_found_in_every_other(tmp_path, where, line):
