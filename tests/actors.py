@@ -154,6 +154,6 @@ def world() -> World:
         "consent_import": ConsentImport.objects.create(
             dataset=dataset, receipt=f"I{dataset.pk}", file_name="consentements.csv", status="done", received_by=steward
         ),
-        "leaf": SimpleNamespace(index=0), "licence": factories.licence(startup, dataset, by=representative),
+        "leaf": SimpleNamespace(index=0, form="csv"), "licence": factories.licence(startup, dataset, by=representative),
     }  # fmt: skip
     return World(users, objects)

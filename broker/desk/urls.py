@@ -14,6 +14,7 @@ urlpatterns = [
     path("journal/dossier.zip", journal.take_away, name="audit-bundle"),
     path("journal/sante/", views.log_health, name="log-health"),
     path("journal/sante.json", views.log_health_json, name="log-health-json"),
+    path("journal/export/<str:form>", journal.export, name="audit-export"),
     path("bureau/", views.desk, name="desk"),
     path("composants/", views.components, name="components"),
     path("langue/", login_not_required(set_language), name="set_language"),

@@ -56,6 +56,7 @@ PLACES = {
     "imports": ("consent_import", "pk"),
     "preuve": ("leaf", "index"),
     "journal": ("leaf", "index"),
+    "export": ("leaf", "form"),
     "tile": ("leaf", "index"),
     "releves": ("leaf", "index"),
     "coherence": ("leaf", "index"),

@@ -22,4 +22,5 @@ ROUTES = {
     "audit-entry": signed_in(404),
     # who may read may ask; nothing being signed yet, there is nothing to take away (409)
     "POST audit-bundle": signed_in(409),
+    "POST audit-export": signed_in(409),
 }

@@ -42,12 +42,16 @@ def over_time(query: search.Query, *, by) -> picture.Picture | None:
 
 
 @recorded("log.export")
-def allow_export(query: search.Query | None, *, question: dict, details: bool, by) -> search.Query | None:
-    """The query of the bundle that `by` may take away (None: the whole log). Raises NotAllowed.
+def allow_export(
+    query: search.Query | None, *, question: dict, details: bool = False, form: str = "bundle", by
+) -> search.Query | None:
+    """The query of the bundle, or of the export, that `by` may take away (None: the whole log). Raises NotAllowed.
 
     The file is written afterwards, outside this transaction: a long write would hold back the sequencer.
     """
-    describe(detail={"question": question, "form": "whole" if query is None else "selection", "details": details})
+    what = "whole" if query is None else "selection"
+    describe(detail={"question": question, "form": form, "what": what, "details": details})
+    _place(by)
     within = permissions.scope(by)
     if query is None or details:
         permissions.require_whole(by)

@@ -82,6 +82,12 @@ def zones_to_ask(user):
     return Zone.objects.filter(pk__in=[zone.pk for zone in (*zones_of(user), *_zones(user, "steward"))])
 
 
+def zones_of_health() -> tuple[str, ...]:
+    """The zones whose events a health information system reads (FHIR), by reference."""
+    kinds = (Zone.Kind.HOSPITAL, Zone.Kind.CARE_NETWORK)
+    return tuple(zone.reference for zone in Zone.objects.filter(kind__in=kinds).only("slug"))
+
+
 def datasets_to_ask(user):
     """The datasets that a reader may choose among: those of their zones, those of their own conventions."""
     if reads_everything(user):

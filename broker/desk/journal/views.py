@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from broker import clock
-from broker.audit import bundle, state
+from broker.audit import bundle, exports, state
 from broker.audit import search as search_log
 from broker.desk.journal import actions, conclusions, permissions, questions, telling, visits
 from broker.desk.journal.forms import BundleForm, QuestionForm, TakenForm
@@ -102,13 +102,18 @@ def _before(request) -> int | None:
     return int(raw)
 
 
-@require_POST
-def take_away(request):
-    """The bundle: allowed and recorded first, then written to a temporary file, then served."""
+def _asked(request) -> BundleForm:
     form = BundleForm(request.POST, reader=request.user)
     if not form.is_valid():
         wrong = "; ".join(f"{form[name].label} : {' '.join(errors)}" for name, errors in form.errors.items())
         raise BadInput(_("Ce dossier ne peut pas être fait : %(wrong)s") % {"wrong": wrong})
+    return form
+
+
+@require_POST
+def take_away(request):
+    """The bundle: allowed and recorded first, then written to a temporary file, then served."""
+    form = _asked(request)
     asked = form.cleaned_data
     query = None if asked["whole"] else questions.build(asked)
     query = actions.allow_export(query, question=form.told(), details=asked["details"], by=request.user)
@@ -117,3 +122,22 @@ def take_away(request):
     out.seek(0)
     name = f"journal-{made.size}-{clock.today():%Y%m%d}.zip"
     return FileResponse(out, as_attachment=True, filename=name, content_type="application/zip")
+
+
+@require_POST
+def export(request, form):
+    """The same inscriptions for another system, in one of the forms of `broker.audit.exports`."""
+    chosen = exports.FORMS.get(form)
+    if chosen is None:
+        raise Http404
+    asked = _asked(request)
+    query = None if asked.cleaned_data["whole"] else questions.build(asked.cleaned_data)
+    allowed = actions.allow_export(query, question=asked.told(), form=form, by=request.user)
+    query, most = (search_log.Query(), bundle.MOST_WHOLE) if allowed is None else (allowed, bundle.MOST)
+    if chosen.health:
+        query = questions.narrowed(query, zone=permissions.zones_of_health())
+    out = tempfile.SpooledTemporaryFile(SPOOLED)  # noqa: SIM115  the response closes it
+    size = exports.write(out, query, chosen, most=most)
+    out.seek(0)
+    name = f"journal-{size}-{clock.today():%Y%m%d}.{chosen.name}"
+    return FileResponse(out, as_attachment=True, filename=name, content_type=chosen.type)
