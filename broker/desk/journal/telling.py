@@ -2,14 +2,18 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
 from django.urls import reverse
+from django.utils.formats import date_format
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from broker import clock
 from broker.accounts.models import Organisation, User
 from broker.audit import search
 from broker.desk.journal import phrases
@@ -34,7 +38,20 @@ def tell(entries: list[search.Entry], *, reader) -> list[dict[str, Any]]:
     known = GateDecision.objects.filter(pk__in=asked).values_list("pk", "ruleset_version")
     decisions = {str(pk): version for pk, version in known}
     named = _names(events, reader)
-    return [_line(entry, references, people, details, decisions, named) for entry in entries]
+    journal = reverse("audit-search")
+    lines = [_line(entry, references, people, details, decisions, named) for entry in entries]
+    for line in lines:
+        line["url"] = f"{journal}{line['entry'].leaf_index}/"
+        if at := line["at"]:  # written here: a template formats the same day twenty-five times
+            local = at.astimezone(clock.PARIS)
+            line |= {"day": _day(local.date(), get_language()), "time": f"{local:%H:%M:%S}", "iso": local.isoformat()}
+    return lines
+
+
+@lru_cache(maxsize=256)
+def _day(day: date, language: str | None) -> str:
+    """The day in the words of the language in force."""
+    return date_format(day, "j F Y")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +89,13 @@ def _object(obj: dict | None, named: dict[str, Named]) -> Named:
     if not obj:
         return Named("")
     kind, ident = obj["type"], obj["id"]
+    told = f"={kind}:{ident}"  # no reference of the log begins so: what was told once is kept for the other lines
+    if told not in named:
+        named[told] = _in_words(kind, ident, named)
+    return named[told]
+
+
+def _in_words(kind: str, ident: str, named: dict[str, Named]) -> Named:
     word = str(phrases.OBJECTS.get(kind, kind))
     known = named.get(f"{kind}:{ident}")
     if known:
