@@ -1,5 +1,8 @@
 """The whole story, told over HTTP by the cast to real processes, on a database of its own."""
 
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -70,13 +73,27 @@ def test_the_release_of_the_summary_is_counted(told):
     assert {"subjects_out", "decision_id", "sha256"} <= release.keys()
 
 
-def test_the_log_was_verified(told):
+def test_the_story_ends_with_the_offline_verification_of_its_own_log(told):
     demo, _ = told
 
-    audit = demo.summary["audit"]
-    assert audit["size"] > 0
-    assert audit["root"]
+    audit, last = demo.summary["audit"], demo.summary["steps"][-1]
+    assert (last["who"], last["name"].endswith("tout le journal se vérifie hors ligne")) == ("anne", True)
     assert audit["verified"] is True
+    assert audit["altered_byte_found"] is True
+    assert audit["size"] > audit["extends"] > 0  # it goes on from the log that she had verified half-way
+
+
+def test_the_bundle_of_the_story_verifies_again(told, tmp_path):
+    demo, _ = told
+    with zipfile.ZipFile(demos.ROOT / demo.summary["artefacts"]["audit_bundle"]) as bundle:
+        bundle.extractall(tmp_path)
+
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "verify.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stdout
+    assert demo.summary["audit"]["root"] in done.stdout
 
 
 def test_the_artefacts_of_the_summary_are_there(told):

@@ -20,6 +20,8 @@ ROOMS = (
     "places", "newcomers", "files", "energy", "cardelia", "records", "notice",
     "files:RELEASES", "energy:RELEASES", "cardelia:RELEASES", "records:RELEASES",
     "refusals", "objection", "suspension", "end:TAKES", "withdrawal", "end",
+    # The log of the whole story, verified without the platform.
+    "audit:LAST",
 )  # fmt: skip
 DATA = Path(__file__).resolve().parent.parent / "data"
 

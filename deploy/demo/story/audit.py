@@ -1,5 +1,10 @@
-"""The auditor: searches the log, takes a bundle away, verifies it without the platform, finds one altered byte."""
+"""The auditor: searches the log, takes a bundle away, verifies it without the platform, finds one altered byte.
 
+She comes back when everything was played: the whole log is verified once more, and goes on from the one she had kept.
+"""
+
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -37,21 +42,45 @@ def search_the_log(story: Story):
 
 def take_a_bundle_and_verify_it(story: Story):
     """The whole log; its own script, alone in an empty folder, with the key read on the public page."""
+    _take(story)
+    story.audit.update(altered_byte_found=False)
+    story.memory.audit = dict(story.audit)
+
+
+def come_back_and_verify_the_whole_story(story: Story):
+    """Her page says first that nothing is missing since her last visit; then she takes the log of the whole story, and
+    its script proves, offline, that it goes on from the one whose checkpoint she had kept."""
+    anne = story.entered("anne")
+    page = Page(anne.get("/journal/"))
+    if page.tree.xpath("string(//*[@id='constat']/@data-holds)") != "yes":
+        raise StepFailed(f"le journal ne dit pas que rien ne manque depuis sa dernière visite : {page.text[:400]}")
+    with zipfile.ZipFile(story.artefacts["audit_bundle"]) as kept:
+        former = kept.read("checkpoint")
+    before = story.audit["size"]
+    _take(story, former=former, depuis=before)
+    if story.audit["size"] <= before:
+        raise StepFailed(f"le journal n'a pas grandi : {before} inscriptions, puis {story.audit['size']}")
+    story.audit["extends"] = before
+    story.memory.audit = dict(story.audit)
+
+
+def _take(story: Story, *, former: bytes = b"", **asked):
+    """Keep the bundle of the whole log and verify it offline; `former` is a checkpoint that it must go on from."""
     anne = story.people["anne"]
     key = anne.get("/log/cle").content
-    answer = anne.submit("/journal/", "dossier-form", whole=True)
+    answer = anne.submit("/journal/", "dossier-form", whole=True, **asked)
     if answer.headers.get("content-type") != "application/zip":
         raise StepFailed(f"le dossier n'est pas une archive : {answer.headers.get('content-type')}")
     bundle = story.keep("audit_bundle", "journal.zip", answer.content)
     with tempfile.TemporaryDirectory() as empty:
         folder = _unpacked(bundle, Path(empty), key)
-        code, said = _verify(folder)
+        (Path(empty) / "ancien").write_bytes(former)
+        code, said = _verify(folder, *(["--ancien", "../ancien"] if former else []))
     if code:
         raise StepFailed(f"le dossier ne se vérifie pas :\n{said}")
     words = said.split()
     size, root = int(words[words.index("entrées", words.index("Journal")) - 1]), words[words.index("racine") + 1]
-    story.audit.update(size=size, root=root, verified=True, altered_byte_found=False)
-    story.memory.audit = dict(story.audit)
+    story.audit.update(size=size, root=root, verified=True)
 
 
 def find_an_altered_byte(story: Story):
@@ -84,10 +113,11 @@ def _unpacked(bundle: Path, empty: Path, key: bytes) -> Path:
     return folder
 
 
-def _verify(folder: Path) -> tuple[int, str]:
-    """What the bundle's own script says: isolated from our modules and from our environment."""
+def _verify(folder: Path, *options: str) -> tuple[int, str]:
+    """What the bundle's own script says, in a Python without our packages, our modules or our environment."""
+    python = shutil.which("python3", path=os.defpath) or sys.executable
     done = subprocess.run(
-        [sys.executable, "-I", "verify.py", "--cle", "../cle"], cwd=folder, env={"PYTHONUTF8": "1"},
+        [python, "-I", "-S", "verify.py", "--cle", "../cle", *options], cwd=folder, env={"PYTHONUTF8": "1"},
         capture_output=True, text=True, timeout=VERIFIED_WITHIN,
     )  # fmt: skip
     return done.returncode, done.stdout + done.stderr
@@ -98,3 +128,7 @@ STEPS = [
     Step("emporte le dossier du journal et le vérifie hors ligne", "anne", take_a_bundle_and_verify_it),
     Step("altère un octet : le dossier ne se vérifie plus, et la ligne est nommée", "anne", find_an_altered_byte),
 ]
+LAST = [
+    Step("revient à la fin : rien ne manque depuis sa visite, et tout le journal se vérifie hors ligne", "anne",
+         come_back_and_verify_the_whole_story),
+]  # fmt: skip
