@@ -19,6 +19,7 @@ ACTS = frozenset(
         "log.restore",
         "log.reconcile",
         "log.key",
+        "log.mail",
         "clock.advance",
         "user.signup",
         "user.sign_in",

@@ -27,3 +27,32 @@ class LogVisit(models.Model):
 
     def __str__(self):
         return f"{self.reader_id} {self.day}"
+
+
+class DailyCheckpoint(models.Model):
+    """The last checkpoint of one day, in real time, as it is mailed; its letters are written once."""
+
+    day = models.DateField(unique=True)
+    size = models.BigIntegerField("inscriptions")
+    written_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        ordering = ["-day"]
+        constraints = [models.CheckConstraint(condition=models.Q(size__gt=0), name="daily_checkpoint_holds_something")]
+
+    def __str__(self):
+        return f"{self.day}: {self.size}"
+
+
+class CheckpointLetter(models.Model):
+    """One reader's letter of one day; it leaves once."""
+
+    daily = models.ForeignKey(DailyCheckpoint, models.CASCADE, related_name="letters")
+    reader = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    sent_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["daily", "reader"], name="checkpoint_letter_once")]
+
+    def __str__(self):
+        return f"{self.daily_id}: {self.reader_id}"

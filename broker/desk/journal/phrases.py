@@ -61,6 +61,7 @@ PHRASES = {
     "log.export": _("a emporté un dossier du journal"),
     "log.genesis": _("Naissance du journal"),
     "log.key": _("a publié une clé du journal"),
+    "log.mail": _("a envoyé le relevé du jour"),
     "log.partition": _("a préparé le rangement du journal"),
     "log.proof": _("a demandé une preuve du journal"),
     "log.reconcile": _("a rapproché les téléchargements du journal"),
