@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WHAT ?= web
 
-.PHONY: install demo test test-large test-spark soak check fix bench draw screenshots
+.PHONY: install demo test test-large test-spark soak check fix bench bench-long draw screenshots
 
 # What runs, then what tests: `make demo` does not wait for the tools.
 .venv/.run: requirements/run.txt
@@ -64,6 +64,10 @@ fix: install
 # WHAT=release|gate|audit|web|profile; for WHAT=release, ROWS=1|10|50: the largest table, in millions of rows (10)
 bench: install
 	@$(BIN)/python -m deploy.bench $(WHAT)
+
+# Sequencing and searches at ten million events: half an hour and 15 GB under var/bench.
+bench-long: install
+	@BENCH_EVENTS=10000000 $(BIN)/python -m deploy.bench audit
 
 # Pictures of a running demo, every kind of page as each of the cast: var/screenshots.
 # OPTIONS="--best docs/images": the six of the README, from a demo played to its end.

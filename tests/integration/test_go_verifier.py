@@ -5,9 +5,10 @@ import zipfile
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from broker.audit import bundle, search
+from broker.audit import bundle, merkle, search
 from broker.audit.checkpoint import COSIGNATURE, Signer, parse
 from broker.audit.kit import verify
+from broker.audit.witnesses import request
 from tests import golang
 from tests.logs import one, sequencing, write
 
@@ -77,6 +78,26 @@ def test_go_and_ours_refuse_what_was_altered(program, bundles, form, name, alter
     assert path.read_bytes() != before
     assert said.startswith("FAIL")
     assert [reason for reason in wrong if "MANIFEST" not in reason]
+
+
+def test_go_and_ours_follow_an_older_cosigned_checkpoint_to_the_one_of_the_bundle(program, bundles, tmp_path):
+    """The newest checkpoint is not cosigned yet: the bundle says which one was, and proves what lies between."""
+    folder, keys = bundles["whole"], tmp_path / "witnesses"
+    keys.write_text(f"{WITNESS.verifier}\n")
+    hashes = [merkle.leaf_hash(line) for line in (folder / "entries.jsonl").read_bytes().splitlines()]
+    kept, note = (tmp_path / "kept").read_text(), (folder / "checkpoint").read_text()
+    way = merkle.consistency_proof(11, hashes)
+    (folder / "temoins").mkdir()
+    (folder / "temoins" / "checkpoint").write_text(kept + WITNESS.line(parse(kept).text, 1_795_392_000))
+
+    for old, proof, held in [(11, way, True), (10, way, False), (11, way[1:], False), (11, way[::-1], False)]:
+        (folder / "temoins" / "coherence").write_text(request(old, proof, note))
+        (said,) = golang.judge(program, [folder], "-witnesses", str(keys))
+        wrong, facts = verify.check(verify.Files(folder), witnesses=keys.read_bytes())
+
+        assert said.startswith("OK") == held
+        assert ([reason for reason in wrong if "MANIFEST" not in reason] == []) == held
+        assert (facts["witnesses"] == {"vigie.example": 1_795_392_000}) == held
 
 
 def test_go_and_ours_read_a_cosignature_alike(program, bundles, tmp_path):

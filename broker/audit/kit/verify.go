@@ -215,6 +215,39 @@ func checkSelection(bundle fs.FS, names []string, entries [][]byte, signed tree,
 	return nil
 }
 
+// openWitnessed gives the tree of the bundle's checkpoint. Witnesses may have cosigned an older one, in temoins/: then
+// a proof leads from there.
+func openWitnessed(bundle fs.FS, checkpoint []byte, log note.Verifier, witnesses []note.Verifier) (tree, error) {
+	older, err := fs.ReadFile(bundle, "temoins/checkpoint")
+	if errors.Is(err, fs.ErrNotExist) {
+		return open(checkpoint, log, witnesses)
+	} else if err != nil {
+		return tree{}, err
+	}
+	signed, err := open(checkpoint, log, nil)
+	if err != nil {
+		return tree{}, err
+	}
+	seen, err := open(older, log, witnesses)
+	if err != nil {
+		return tree{}, fmt.Errorf("temoins/checkpoint: %w", err)
+	}
+	raw, err := fs.ReadFile(bundle, "temoins/coherence")
+	if err != nil {
+		return tree{}, err
+	}
+	parts := strings.SplitN(string(raw), "\n\n", 2)
+	lines := strings.Split(parts[0], "\n")
+	if len(parts) != 2 || lines[0] != fmt.Sprintf("old %d", seen.size) || parts[1] != string(checkpoint) {
+		return tree{}, errors.New("temoins/coherence proves something else")
+	}
+	path, err := parseHashes(lines[1:])
+	if err != nil {
+		return tree{}, err
+	}
+	return signed, tlog.CheckTree(path, signed.size, signed.root, seen.size, seen.root)
+}
+
 func checkConsistency(bundle fs.FS, signed tree, kept *tree) error {
 	raw, err := fs.ReadFile(bundle, "coherence.txt")
 	if errors.Is(err, fs.ErrNotExist) {
@@ -261,7 +294,7 @@ func check(bundle fs.FS, trusted trust) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	signed, err := open(checkpoint, log, trusted.witnesses)
+	signed, err := openWitnessed(bundle, checkpoint, log, trusted.witnesses)
 	if err != nil {
 		return "", err
 	}

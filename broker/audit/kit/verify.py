@@ -27,6 +27,7 @@ from pathlib import Path
 MANIFEST, ENTRIES, INDEX = "MANIFEST.sha256", "entries.jsonl", "index.tsv"
 CHECKPOINT, KEY, ABOUT = "checkpoint", "cle-publique.txt", "dossier.json"
 CONSISTENCY, DETAILS = "coherence.txt", "details.jsonl"
+WITNESSED, SINCE_WITNESSED = "temoins/checkpoint", "temoins/coherence"
 TOLD = 20  # raisons de même sorte que l'on détaille
 
 
@@ -308,6 +309,8 @@ def check(files, trusted_key=None, old=None, witnesses=None):
         report.wrong.append("rien d'autre ne peut être établi sans checkpoint signé et clé lisible")
         return report.wrong, facts
     tree, facts["witnesses"] = opened
+    if WITNESSED in files.names:
+        report.part(WITNESSED, check_witnessed, files, tree, key, known, facts)
     if known and not facts["witnesses"]:
         report.wrong.append(f"{CHECKPOINT} : aucun des témoins donnés par --temoins ne l'a cosigné")
     facts.update(origin=key.name, size=tree.size, root=tree.root.hex(), key=key.text, entries=0)
@@ -426,6 +429,17 @@ def check_consistency(files, old, tree, key, facts):
         before, path = kept, path or []
     consistency(before.size, tree.size, before.root, tree.root, path)
     facts["extends"] = before.size
+
+
+def check_witnessed(files, tree, key, known, facts):
+    """Un checkpoint plus ancien, que des témoins ont cosigné : celui du dossier en est le prolongement."""
+    seen, cosigned = open_checkpoint(files.read(WITNESSED), key, known)
+    head, _, checkpoint = files.read(SINCE_WITNESSED).decode().partition("\n\n")
+    lines = head.split("\n")
+    if lines[0] != f"old {seen.size}" or checkpoint.encode() != files.read(CHECKPOINT):
+        raise Wrong(f"{SINCE_WITNESSED} mène d'un autre checkpoint, ou à un autre")
+    consistency(seen.size, tree.size, seen.root, tree.root, [b64(line) for line in lines[1:]])
+    facts["witnesses"] = {**cosigned, **facts["witnesses"]}
 
 
 def check_details(files, report):
