@@ -144,7 +144,6 @@ class Build:
     """One build: runs the plan, watches its limits, writes the file, returns what was measured."""
 
     plan_class = Plan  # a test breaks one guard here, and nowhere else
-    spent: tuple[str, ...] = ("met", "counted", "subject")  # tables of no use once `leaving` is there
     dialect = "duckdb"
     keeps = True  # whether rows are treated: a preview only counts them
 
@@ -175,7 +174,7 @@ class Build:
                 rows_in = self._number("SELECT count(*) FROM source")
                 self._check_values()
             if statement.name == "leaving":
-                self._forget(*self.spent)
+                self._forget(*(self.plan.spent if self.keeps else ("met", "subject")))
         return rows_in
 
     def _statements(self) -> list[Statement]:
@@ -732,7 +731,6 @@ class Preview(Build):
     `pseudonym_key` may be any: no pseudonym leaves this process.
     """
 
-    spent = ("met", "subject")
     keeps = False
 
     def run(self) -> dict:

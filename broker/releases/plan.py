@@ -152,6 +152,7 @@ class Plan:
             *self._measures(),
             Statement("graded", "treated", 58, self._say("table", name="graded") + self._treated(rows="counted")),
             *([Statement("every_class", "class", 59, self._every_class())] if self.quasi else []),
+            *self._codes_of_classes(),
             Statement("class", "class", 60, self._classes()),
             Statement("leaving", "class", 62, self._leaving()),
         ]
@@ -344,7 +345,7 @@ class Plan:
         before there are any, those that will be."""
         adults, base, spared = (
             f"(SELECT CAST(coalesce(sum(terrain_n), 0) AS BIGINT) FROM {rows})"
-            for rows in ("eligible" if self.trace else "graded", "graded", f"graded{self._spared('graded')}")
+            for rows in ("eligible" if self.trace else self._summed, self._summed, f"{self._summed}{self._not_small}")
         )
         counts = f"{adults}, {base}, {'(SELECT count(*) FROM kept)' if is_kept else spared}"
         return f"SELECT rows_in, no_subject, known, agreed, drawn, {counts} FROM tally"
@@ -511,7 +512,7 @@ class Plan:
                 value = treated(replace(cell, typed=bound))
                 if not is_counted:
                     shown.append(f"{was} AS terrain_clipped_{n}")
-            shown.append(f"{value} AS {name_of(name)}")
+            shown.append(f"{value if is_counted else self._coded(name, value)} AS {name_of(name)}")
         if not is_counted:
             shown += [f"terrain_blanked_{number}" for number in range(len(self.blanked))]
             if self.ranked == "terrain_order":
@@ -531,12 +532,39 @@ class Plan:
         names = ", ".join(name_of(name) for name in self.quasi)
         if not names:
             return self._say("table", name="class") + "SELECT 0 AS subjects WHERE false"
-        return self._say("table", name="class") + f"SELECT {names} FROM every_class WHERE terrain_small"
+        shown = ", ".join(f"{self._coded(name, name_of(name))} AS {name_of(name)}" for name in self.quasi)
+        return self._say("table", name="class") + f"SELECT {shown} FROM every_class WHERE terrain_small"
+
+    @property
+    def coded(self) -> dict[str, str]:
+        """Quasi-identifiers carried as numbers through the sort: texts of few values, as merged or banded. By column,
+        the name of its type."""
+        few = [c["name"] for c in self._of_kind(*MERGED, "band_age", "birth_band") if c["name"] in self.quasi]
+        return {name: f"terrain_code_{number}" for number, name in enumerate(few)}
+
+    def _coded(self, name: str, value: str) -> str:
+        return self._say("coded", x=value, name=self.coded[name]) if name in self.coded else value
+
+    def _told(self, name: str) -> str:
+        """A column of `kept` as it is written."""
+        return f"{self._say('told', x=name_of(name))} AS {name_of(name)}" if name in self.coded else name_of(name)
+
+    def _codes_of_classes(self) -> list[Statement]:
+        made = [
+            (kind, self._say("codes", name=kind, x=name_of(name), of="every_class"))
+            for name, kind in self.coded.items()
+        ]
+        return [Statement(kind, "class", 59, sql) for kind, sql in made if sql]
 
     def _every_class(self) -> str:
         names = ", ".join(name_of(name) for name in self.quasi)
+        merged = "".join(
+            f", sum(CASE WHEN terrain_merged_{n} THEN terrain_n ELSE 0 END) AS terrain_merged_{n}"
+            for n in range(len(self.merged))
+        )
         return self._say("table", name="every_class") + (
-            f"SELECT {names}, sum(terrain_n) AS terrain_n, {self.small()} AS terrain_small FROM graded GROUP BY {names}"
+            f"SELECT {names}, sum(terrain_n) AS terrain_n{merged}, {self.small()} AS terrain_small "
+            f"FROM graded GROUP BY {names}"
         )
 
     def small(self) -> str:
@@ -550,6 +578,20 @@ class Plan:
             self._say("same", a=f"{rows}.{name_of(name)}", b=f"class.{name_of(name)}") for name in self.quasi
         )
         return f" WHERE NOT EXISTS (SELECT 1 FROM class WHERE {same})"
+
+    @property
+    def _summed(self) -> str:
+        """Where rows are summed: by class, or as they were counted where there is none."""
+        return "every_class" if self.quasi else "graded"
+
+    @property
+    def _not_small(self) -> str:
+        return " WHERE NOT terrain_small" if self.quasi else ""
+
+    @property
+    def spent(self) -> tuple[str, ...]:
+        """Tables of no use to a build once `leaving` is there."""
+        return ("met", "counted", "subject", *(["graded"] if self.quasi else []))
 
     def _leaving(self) -> str:
         """The subjects with rows that leave, or their days, in the order of their pseudonyms: `terrain_sid` is how many
@@ -607,7 +649,7 @@ class Plan:
         """The rows of the file, in its order."""
         if not self.recipe["personal"]:
             return f"SELECT {', '.join(name_of(n) for n in self.released)} FROM kept ORDER BY terrain_line"
-        others = "".join(f", {name_of(name)}" for name in self.released[2:])
+        others = "".join(f", {self._told(name)}" for name in self.released[2:])
         pseudonym = self._say("signs", x="terrain_pseudonym")
         rank = self._say("rank", by=self.by)
         order = self._say("read_by", by="pseudonym, event_rank")
@@ -620,11 +662,12 @@ class Plan:
 
     def merges(self) -> str:
         """For each column of `merged`, how many cells of the rows kept were."""
-        sums = [
-            f"CAST(coalesce(sum(CASE WHEN terrain_merged_{n} THEN terrain_n ELSE 0 END), 0) AS BIGINT)"
+        cells = (
+            f"terrain_merged_{n}" if self.quasi else f"CASE WHEN terrain_merged_{n} THEN terrain_n ELSE 0 END"
             for n in range(len(self.merged))
-        ]
-        return f"SELECT {', '.join(sums)} FROM graded{self._spared('graded')}"
+        )
+        sums = ", ".join(f"CAST(coalesce(sum({n}), 0) AS BIGINT)" for n in cells)
+        return f"SELECT {sums} FROM {self._summed}{self._not_small}"
 
     def texts(self) -> list[str]:
         """The released columns that hold text, in which an identifier could stand."""
@@ -634,15 +677,17 @@ class Plan:
         """The distinct values of each released column of text, long enough to be an identifier: of the rows kept, or,
         before there are any, of every row read: more than they will hold, but for columns that are counted."""
         counted = {c["name"] for c in self._counted()}
-        return [
-            Statement(
-                f"value_{number}", "thresholds", 74,
-                self._say("table", name=f"value_{number}") + f"SELECT DISTINCT {name_of(name)} AS value FROM "
-                f"{'kept' if is_kept else 'graded' if name in counted else 'source'} "
-                f"WHERE length({name_of(name)}) >= {SCANNED}",
+        found = []
+        for number, name in enumerate(self.texts()):
+            rows = "kept" if is_kept else "graded" if name in counted else "source"
+            shown = (
+                f"(SELECT DISTINCT {name_of(name)} FROM kept) each_value" if is_kept and name in self.coded else rows
             )
-            for number, name in enumerate(self.texts())
-        ]  # fmt: skip
+            of = self._say("told", x=name_of(name)) if name in self.coded else name_of(name)
+            text = f"SELECT DISTINCT {of} AS value FROM {shown} WHERE length({of}) >= {SCANNED}"
+            table = self._say("table", name=f"value_{number}")
+            found.append(Statement(f"value_{number}", "thresholds", 74, table + text))
+        return found
 
     def own_identifiers(self) -> tuple[list[str], str]:
         """The columns of text, and one query that counts in each the rows that hold their own subject key or direct

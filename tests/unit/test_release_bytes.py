@@ -60,6 +60,23 @@ def test_a_source_of_text_and_one_of_typed_columns_make_the_same_release(stays, 
     assert typed == read
 
 
+def test_no_value_of_rows_that_stay_is_in_a_dictionary_of_the_file(stays, tmp_path):
+    names = ["age", "sex", "postcode"]
+
+    result, content = build(stays, tmp_path, recipe(k=17))
+
+    gone = {value for value, before, lost in result["losses"]["postcode"] if before == lost}
+    assert gone, "some value is of small classes alone"
+    file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(content), read_dictionary=names)
+    for number in range(file.num_row_groups):
+        group = file.read_row_group(number, columns=names)
+        for name in names:
+            for chunk in group[name].chunks:
+                assert set(chunk.dictionary.to_pylist()) == set(chunk.to_pylist()) - {None}, name
+            told = file.metadata.row_group(number).column(file.schema_arrow.names.index(name)).statistics
+            assert not {told.min, told.max} & gone
+
+
 def test_rows_stand_by_pseudonym_then_rank_and_ranks_leave_no_gap(stays, tmp_path):
     _result, content = build(stays, tmp_path)
 
