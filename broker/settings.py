@@ -112,6 +112,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "broker.middleware.RequestContext",
+    "broker.audit.receipts.Middleware",
     "broker.accounts.middleware.SecondFactor",
     "broker.middleware.VisitorLimit",
     "broker.once.SubmittedOnce",

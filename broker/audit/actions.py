@@ -115,22 +115,25 @@ def record(
     Raises ValueError on a word outside the closed vocabularies.
     """
     with connection.cursor() as cursor:
-        return write(
+        event_id, payload, at = write(
             cursor, act, by=by, obj=obj, out=out, reason=reason, zone=zone, org=org, on_behalf=on_behalf, conv=conv,
             purp=purp, basis=basis, policy=policy, sub=sub, n=n, detail=detail,
         )  # fmt: skip
+    if (kept := context.collecting()) is not None:
+        transaction.on_commit(lambda: kept.append((event_id, payload, at)))
+    return event_id
 
 
 def write(
     cursor, act, *, by, obj=None, out="allow", reason=(), zone="", org=None, on_behalf="", conv="", purp="", basis="",
     policy="", sub=None, n=None, detail=None,
-) -> str:  # fmt: skip
-    """`record` on a cursor of the caller's (the sequencer's own connection)."""
+) -> tuple[str, str, str]:  # fmt: skip
+    """`record` on a cursor of the caller's (the sequencer's own connection); (ULID, payload, time as it is written)."""
     actor: Actor = actor_of(by)
     vocabulary.check(act=act, out=out, basis=basis, purp=purp)
     request = context.current()
     at = clock.now()
-    event_id = ulid(at)
+    event_id, written_at = ulid(at), at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     salt, body, commitment = None, None, None
     if detail:
         body = rfc8785.dumps(_plain(detail))
@@ -140,7 +143,7 @@ def write(
         {
             "v": 1,
             "id": event_id,
-            "at": at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "at": written_at,
             "zone": zone,
             "actor": {"id": _token(cursor, actor.ref, at), "kind": actor.kind, "auth": actor.auth},
             "org": _reference(org) if org is not None else actor.org,
@@ -170,7 +173,7 @@ def write(
             "INSERT INTO audit_detail (event_id, salt, body) SELECT id, %s, %s FROM event",
             [at.date(), payload, salt, body.decode()],
         )
-    return event_id
+    return event_id, payload, written_at
 
 
 def _object(obj) -> dict[str, str] | None:

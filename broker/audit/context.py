@@ -33,5 +33,25 @@ def of_request(*, number: str, address: str):
         _current.reset(token)
 
 
+# What the request has committed so far, for its receipts: (ULID, payload, time) of each event, in order.
+_committed: ContextVar[list[tuple[str, str, str]] | None] = ContextVar("audit_committed", default=None)
+
+
+@contextmanager
+def committed():
+    """Collect the events that are committed inside the block."""
+    kept: list[tuple[str, str, str]] = []
+    token = _committed.set(kept)
+    try:
+        yield kept
+    finally:
+        _committed.reset(token)
+
+
+def collecting() -> list[tuple[str, str, str]] | None:
+    """Where to put what has just been committed; None when nobody takes receipts."""
+    return _committed.get()
+
+
 def current() -> Request:
     return _current.get()

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from broker.audit import views
+from broker.audit import receipt_views, views
 
 urlpatterns = [
     path("log/", views.home, name="log-home"),
@@ -10,6 +10,8 @@ urlpatterns = [
     path("log/cle", views.key, name="log-key"),
     path("log/tile/<int:level>/<path:name>", views.tile, name="log-tile"),
     path("log/preuve/<int:index>", views.proof, name="log-proof"),
+    path("log/recepisses/cles", receipt_views.keys, name="log-receipt-keys"),
+    path("log/recepisses/<str:encoded>", receipt_views.place, name="log-receipt"),
     path("log/releves/", views.checkpoints, name="log-checkpoints"),
     path("log/releves/<int:size>", views.checkpoint_of, name="log-checkpoint-of"),
     path("log/releves/<int:size>/note", views.note_of, name="log-note"),

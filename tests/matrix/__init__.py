@@ -55,6 +55,7 @@ PLACES = {
     "coupe-circuits": ("switch", "pk"),
     "imports": ("consent_import", "pk"),
     "preuve": ("leaf", "index"),
+    "recepisses": ("leaf", "index"),
     "journal": ("leaf", "index"),
     "export": ("leaf", "form"),
     "tile": ("leaf", "index"),

@@ -9,6 +9,8 @@ ROUTES = {
     "log-key": everybody(404),
     "log-tile": everybody(404),
     "log-proof": everybody(404),
+    "log-receipt-keys": everybody(404),
+    "log-receipt": everybody(404),
     "log-checkpoints": everybody(200),
     "log-checkpoint-of": everybody(404),
     "log-note": everybody(404),

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from broker import clock
-from broker.audit import entries, partitions, stamp, witnesses
+from broker.audit import entries, partitions, receipts, stamp, witnesses
 from broker.audit.outside import Duty, Worker
 from broker.audit.sequencer import CannotStart, Sequencer
 from broker.audit.signer import Client, SignerDown, SignerError
@@ -93,6 +93,8 @@ class Command(BaseCommand):
         while not self.stop.is_set():
             if months.due():
                 self.make_partitions(sequencer)
+                with sequencer.connection.transaction(), sequencer.connection.cursor() as cursor:
+                    receipts.announce(cursor)
             added = sequencer.catch_up()
             if sequencer.signed and time.monotonic() >= self.may_verify_at:
                 self.verify()
