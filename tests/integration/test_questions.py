@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
+from django.db import transaction
 from django.urls import reverse
 
 from broker import clock
@@ -130,6 +131,14 @@ def written() -> dict:
     log.note("answered this year", "licence.answer", by=hugo, obj=("commerciallicence", "L1"))
     log.note("by the system", "zone.propose", by=SYSTEM, obj=("zone", "5"))
     log.note("opened by the system", "zone.open", by=SYSTEM, obj=("zone", "5"))
+    at_once = ("application", 998)  # the inner verb is written first
+    log.note("approved at once", "application.approve", by=SYSTEM, obj=at_once)
+    log.note("lodged and approved", "application.submit", by=julie, at=TUESDAY + timedelta(seconds=1), obj=at_once)
+    with transaction.atomic():
+        log.note("confirmed in one act", "person.confirm", by=nadia, obj=("convention", "1"))
+        log.note("named in one act", "person.name", by=nadia, obj=("convention", "1"))
+    log.note("confirmed before", "person.confirm", by=nadia, obj=("convention", "2"))
+    log.note("named after", "person.name", by=nadia, obj=("convention", "2"))
     # 14: at night, on a Sunday, on 11 November, from a network where Nadia had never been
     log.note("at night", "zone.amend", by=nadia, at=TUESDAY + hours(13))
     log.note("on a Sunday", "zone.amend", by=nadia, at=TUESDAY - days(2))
@@ -157,7 +166,7 @@ ANSWERS = [
     ("approbation", {"object": "{convention.ref}"}, {"lodged", "approved"}),
     ("apres-la-fin", {}, {"download after the end", "refused after the end"}),
     ("apres-la-fin", {"out": "allow"}, {"download after the end"}),
-    ("meme-personne", {}, {"confirmed by oneself", "answered this year"}),
+    ("meme-personne", {}, {"confirmed by oneself", "answered this year", "confirmed in one act"}),
     ("inhabituel", {}, {"at night", "on a Sunday", "on a holiday", "from elsewhere"}),
 ]  # fmt: skip
 
@@ -203,6 +212,14 @@ def test_who_approved_a_request_and_how_long_it_took(asked):
     (said,) = answer.context["said"]
     assert said.startswith("Hugo Vidal a approuvé la demande de convention le 20 novembre 2026")
     assert said.endswith("3 jours après le dépôt.")
+
+
+def test_a_request_that_was_approved_at_once_says_so(asked):
+    answer = asked["browser"].get(reverse("audit-search"), {"question": "approbation", "object": "application:998"})
+
+    (said,) = answer.context["said"]
+    assert said.startswith("Terrain a approuvé la demande de convention le 17 novembre 2026")
+    assert said.endswith("moins d'une minute après le dépôt.")
 
 
 def test_an_inscription_is_there_since_a_day_and_the_log_only_grew(asked):

@@ -57,24 +57,23 @@ def _rules_in_force(lines: list[dict]) -> list[str]:
 
 def _approval(query: search.Query, lines: list[dict]) -> list[str]:
     """Who answered the request, and how long after it was lodged."""
-    names = {line["entry"].leaf_index: line for line in lines}
-    asked: dict[str, datetime] = {}
+    told = {line["entry"].leaf_index: f"{line['who']} {line['did']}" for line in lines}
+    events = [
+        (entry.leaf_index, entry.event, datetime.fromisoformat(entry.event["at"]))
+        for entry in search.ascending(query, below=search.length(), most=FOLLOWED)
+        if entry.event and entry.event["v"] == 1 and entry.event["out"] == "allow"
+    ]
     said = []
-    for entry in search.ascending(query, below=search.length(), most=FOLLOWED):
-        event = entry.event
-        if event is None or event["v"] == 0 or event["out"] != "allow":
-            continue
-        at = datetime.fromisoformat(event["at"])
+    for place, event, at in events:
         for request, answers in joins.ANSWERS.items():
-            if event["act"] == request:
-                asked[request] = at
-            elif event["act"] in answers and request in asked and not request.startswith("countersign."):
-                line = names.get(entry.leaf_index)
-                told = f"{line['who']} {line['did']}" if line else f"{event['actor']['id']} {event['act']}"
-                said.append(
-                    _("%(told)s le %(day)s, %(delay)s après le dépôt.")
-                    % {"told": told, "day": _day(at), "delay": _delay(at - asked[request])}
-                )
+            if event["act"] not in answers or request == "countersign.first":
+                continue
+            lodged = [when for _place, other, when in events if other["act"] == request]
+            if lodged:  # an answer given at once is written just before the request that it answers
+                since = max((when for when in lodged if when <= at), default=min(lodged))
+                who = told.get(place, f"{event['actor']['id']} {event['act']}")
+                facts = {"told": who, "day": _day(at), "delay": _delay(at - min(since, at))}
+                said.append(_("%(told)s le %(day)s, %(delay)s après le dépôt.") % facts)
     return said
 
 

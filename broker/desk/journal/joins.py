@@ -89,13 +89,15 @@ ANSWERS = {
 PAIRS = [(asked, answered) for asked, several in ANSWERS.items() for answered in several]
 
 # One person has a token a year: two tokens of one reference are one person. What the system does is nobody's interest.
+# Within one transaction the inner verb is written first: an answer given at once stands before what it answers.
 SAME_ACTOR = Condition(
     """EXISTS (
         SELECT FROM unnest(%s::text[], %s::text[]) AS pair(asked, answered)
         JOIN audit_index q ON q.act = pair.asked
         LEFT JOIN audit_subject_key k ON k.pseudonym = i.actor
         LEFT JOIN audit_subject_key l ON l.pseudonym = q.actor
-        WHERE pair.answered = i.act AND q.obj = i.obj AND q.out = 'allow' AND q.leaf_index < i.leaf_index
+        WHERE pair.answered = i.act AND q.obj = i.obj AND q.out = 'allow'
+          AND (q.leaf_index < i.leaf_index OR q.xid = i.xid)
           AND (q.actor = i.actor OR l.subject_ref = k.subject_ref)
           AND coalesce(k.subject_ref, '') NOT LIKE 'service:%%')""",
     ([asked for asked, _ in PAIRS], [answered for _, answered in PAIRS]),
