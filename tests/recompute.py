@@ -658,11 +658,11 @@ def expected_tables(inputs: Inputs, tables: dict[str, Read]) -> tuple[dict[str, 
         cohort = {
             one: mine for one, mine in zip(bases[top][2], met, strict=True) if not quasi or sizes[mine] >= k
         }  # fmt: skip
-    found, counts = {}, {}
+    found, counts, stays = {}, {}, {}
     for name, table in tables.items():
         if not table.columns:
             continue
-        lines, rows, who = bases[name]
+        _lines, rows, who = bases[name]
         quasi = table.told["quasi_identifiers"]
         stay = [n for n in range(len(rows)) if not table.of_persons or cohort is None or who[n] in cohort]
         k_min = None
@@ -677,13 +677,12 @@ def expected_tables(inputs: Inputs, tables: dict[str, Read]) -> tuple[dict[str, 
                 stay = [n for n in stay if len(holders[group[n]]) >= k]
             k_min = min((len(holders[group[n]]) for n in stay), default=None)
         kin = [one["column"] for one in table.told["keys"] if one["of"] == [top, recipe["subjects"]["column"]]]
-        shown = [c["name"] for c in table.columns if c["name"] != table.own]
         for name_of_kin in kin:
             values[name][name_of_kin] = [
                 keyed[row[name_of_kin]][:32] if cohort is not None and row[name_of_kin] in cohort else None
                 for row in rows
             ]
-        found[name] = laid_out(table, shown, values[name], stay, bases[name], keyed)
+        stays[name] = stay
         lost = {"small_class": len(rows) - len(stay)}
         if table.of_persons:
             reasons = ["no_subject", "opposed", *(["no_consent"] if recipe.get("consent") else [])]
@@ -691,7 +690,29 @@ def expected_tables(inputs: Inputs, tables: dict[str, Read]) -> tuple[dict[str, 
             lost |= {reason: fates[name].count(reason) for reason in reasons}
             lost["minor"] = fates[name].count("minor") + fates[name].count("") - len(rows)
         counts[name] = {"rows_in": len(table.rows), "rows_out": len(stay), "k_min": k_min, "dropped": lost}
+    emptied = {name: without_dangling(name, tables, values, stays, recipe["subjects"]) for name in stays}
+    for name, stay in stays.items():
+        for column, held in emptied[name].items():
+            counts[name].setdefault("emptied", {})[column] = sum(
+                values[name][column][n] is not None and held[n] is None for n in stay
+            )
+        shown = [c["name"] for c in tables[name].columns if c["name"] != tables[name].own]
+        found[name] = laid_out(tables[name], shown, {**values[name], **emptied[name]}, stay, bases[name], keyed)
     return found, counts
+
+
+def without_dangling(name: str, tables: dict[str, Read], values: dict, stays: dict, subjects: dict) -> dict[str, list]:
+    """The columns that name rows of a released table by their own key: None where no such row leaves."""
+    made = {}
+    for one in tables[name].told["keys"]:
+        column, (table, key) = one["column"], one["of"]
+        own = {(each["column"], *each["of"]) for each in tables[table].told["keys"]} if table in tables else set()
+        if column not in values[name] or (table, key) in ((name, column), (subjects["table"], subjects["column"])):
+            continue
+        if table in stays and key in values[table] and (key, table, key) in own:
+            there = {values[table][key][n] for n in stays[table]}
+            made[column] = [value if value in there else None for value in values[name][column]]
+    return made
 
 
 def any_weeks(tables: dict[str, Read]) -> bool:
@@ -787,6 +808,8 @@ def recompute_tables(inputs: Inputs) -> Report:
                 == {"protected_persons": protected, "small_classes": lost["small_class"], **chosen_of(lost)},
                 str(lost),
             )  # fmt: skip
+            emptied = {column: n for column, n in counts[told["name"]].get("emptied", {}).items() if n}
+            report.check(f"{told['name']} : renvois vidés", told.get("references_emptied", {}) == emptied, str(emptied))
         clear = hashlib.sha256(inputs.clear).hexdigest()
         report.check("le fichier ouvert a l'empreinte du manifeste", clear == inputs.manifest["clear_sha256"])
     return report

@@ -533,7 +533,7 @@ class TablesBuild(Build):
             "rows_in": sum(one["rows_in"] for one in told), "rows_out": sum(one["rows_out"] for one in told),
             "dropped": dropped, "subjects_out": 0, "k_min": None, **together,
             "tables": [
-                {name: one[name] for name in ("name", "rows_in", "rows_out", "dropped", "k_min", "losses")}
+                {name: one[name] for name in ("name", "rows_in", "rows_out", "dropped", "k_min", "losses", "emptied")}
                 for one in told
             ],
         }  # fmt: skip
@@ -542,7 +542,7 @@ class TablesBuild(Build):
         rows = self._number(f"SELECT count(*) FROM {one.at('kept')}")
         return {
             "name": one.table["name"], "rows_in": rows, "rows_out": rows, "dropped": {}, "k_min": None,
-            "identifiers": {}, "merged": {}, "clipped": {}, "blanked": {}, "bounds": {}, "losses": {},
+            "identifiers": {}, "merged": {}, "clipped": {}, "blanked": {}, "bounds": {}, "losses": {}, "emptied": {},
         }  # fmt: skip
 
     def _measure_one(self, one: TablePlan) -> dict:
@@ -571,13 +571,14 @@ class TablesBuild(Build):
             *(f"terrain_merged_{n}" for n in range(len(one.merged))),
             *(f"terrain_clipped_{n}" for n in range(len(one.clipped))),
             *(f"terrain_blanked_{n}" for n in range(len(one.blanked))),
+            *(f"terrain_emptied_{n}" for n in range(len(one.references))),
         ]
         sums = []
         if changed:
             every = ", ".join(f"coalesce(sum(CAST({name} AS INTEGER)), 0)" for name in changed)
             sums = [int(n) for n in self.engine.execute(f"SELECT {every} FROM {one.at('kept')}").fetchone()]
         names = [*one.merged, *one.clipped, *(each["column"] for each in one.blanked)]
-        cut = (len(one.merged), len(one.merged) + len(one.clipped))
+        cut = (len(one.merged), len(one.merged) + len(one.clipped), len(names))
         bounds = {}
         if one.clipped:
             row = self.engine.execute(f"SELECT * FROM {one.at('bounds')}").fetchone()
@@ -592,7 +593,8 @@ class TablesBuild(Build):
             "identifiers": identifiers,
             "merged": dict(zip(names[: cut[0]], sums[: cut[0]], strict=True)),
             "clipped": dict(zip(names[cut[0] : cut[1]], sums[cut[0] : cut[1]], strict=True)),
-            "blanked": dict(zip(names[cut[1] :], sums[cut[1] :], strict=True)),
+            "blanked": dict(zip(names[cut[1] :], sums[cut[1] : cut[2]], strict=True)),
+            "emptied": dict(zip([name for name, _of in one.references], sums[cut[2] :], strict=True)),
             "bounds": bounds,
             "losses": {
                 name: [list(row) for row in self.engine.execute(one.losses(name)).fetchall()] for name in one.quasi

@@ -172,7 +172,10 @@ def lost_to_tell(dropped: dict) -> dict[str, int]:
 def _told_of_table(one: dict) -> dict:
     """One table among several, as recipients read it."""
     rows = {"in": one["rows_in"], "out": one["rows_out"], "lost": lost_to_tell(one["dropped"])}
-    return {"name": one["name"], "rows": rows, "k": one["k_min"]}
+    emptied = {name: count for name, count in one.get("emptied", {}).items() if count}
+    return {
+        "name": one["name"], "rows": rows, "k": one["k_min"], **({"references_emptied": emptied} if emptied else {})
+    }  # fmt: skip
 
 
 def mends_of(recipe: dict) -> list[tuple[str, list[str]]]:

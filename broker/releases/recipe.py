@@ -46,7 +46,9 @@ Format 2, for several tables, or one whose minors are told by a birth or whose r
 `tables.tables_of` reads both. The rules of several tables:
 
 * A re-keyed value: the first 32 characters of the HMAC of `table.key`, U+001F and the value, under the convention's
-  key. A key that refers to the subjects' is their pseudonym, and empty where that subject does not leave.
+  key. A key that refers to the subjects' is their pseudonym, and empty where that subject does not leave. One that
+  refers to the own key of another released table, or of its own, is empty where no row of that key leaves: the
+  manifest counts them (`references_emptied`).
 * `no_subject`: the row names no subject of the subjects' table; a key that leads to two subjects leads to none.
 * `minor`: the subject's age at the row's event is below 18 or unknown: the age of the row, or the years from birth to
   event; of a year of birth, the one before its difference (the birthday may be to come). The subject's own row leaves

@@ -6,7 +6,8 @@ Steps of a build, each table with its own number n: `source_n` (as read) -> `kno
 table) -> `subject` (those who may leave) -> `link_n` (a key of table n, to its subject) -> `owned_n` (every row with
 its subject, its age and its `terrain_fate`: empty, or why it stays) -> `seen` (who has an adult's row) -> `base_n` ->
 `treated_n` -> `cohort` (subjects of no small class) -> `class_n` (small ones, by the row's own quasi-identifiers and
-its subject's) -> `kept_n` -> the file of table n. A recipe of one table has no cohort: its classes are its rows'.
+its subject's) -> `kept_n` (references to rows that do not leave are empty) -> the file of table n. A recipe of one
+table has no cohort: its classes are its rows'.
 """
 
 from dataclasses import replace
@@ -117,6 +118,20 @@ class TablePlan(Plan):
     def kin(self) -> list[str]:
         """Columns that name another subject than the row's own: empty where that one does not leave."""
         return [c["name"] for c in self.shown if self.keys.get(c["name"]) == self.whole.subject_key]
+
+    @property
+    def references(self) -> list[tuple[str, "TablePlan"]]:
+        """Columns that name a row of a released table by its own key, with that table: empty where that row does not
+        leave."""
+        found = []
+        for name in (c["name"] for c in self.shown if c["name"] in self.keys):
+            table, key = self.keys[name]
+            target = next((one for one in self.whole.released if one.table["name"] == table), None)
+            if target is None or (target is self and name == key) or self.keys[name] == self.whole.subject_key:
+                continue
+            if any(c["name"] == key for c in target.shown) and target.keys.get(key) == (table, key):
+                found.append((name, target))
+        return found
 
     def _clipped(self) -> list[dict]:
         """Measures that stand beside a quasi-identifier, the row's own or its subject's (7.1)."""
@@ -347,28 +362,43 @@ class TablePlan(Plan):
         """Rows of the cohort and of no small class, ranked within their subject."""
         columns = ["m.terrain_line", "m.terrain_sid", "m.terrain_h"]
         joins = ""
-        for number, name in enumerate(self.kin):
-            joins += f" LEFT JOIN cohort kin_{number} ON kin_{number}.subject = m.{name_of(name)}"
+        if self._is_in_cohort:
+            for number, name in enumerate(self.kin):
+                joins += f" LEFT JOIN cohort kin_{number} ON kin_{number}.subject = m.{name_of(name)}"
+        met = {}
+        for number, (name, target) in enumerate(self.references):
+            rows = f"SELECT DISTINCT m.{name_of(self.keys[name][1])} AS value FROM {target._left()}"
+            joins += f" LEFT JOIN ({rows}) met_{number} ON met_{number}.value = m.{name_of(name)}"
+            met[name] = f"met_{number}.value"
         for column in self.shown:
             name = column["name"]
             if name in self.kin:
                 columns.append(f"substr(kin_{self.kin.index(name)}.terrain_h, 1, 32) AS {name_of(name)}")
+            elif name in met:
+                columns.append(f"{met[name]} AS {name_of(name)}")
             else:
                 columns.append(f"m.{name_of(name)}")
         columns += [f"m.terrain_merged_{n}" for n in range(len(self.merged))]
         columns += [f"m.terrain_clipped_{n}" for n in range(len(self.clipped))]
         columns += [f"m.terrain_blanked_{n}" for n in range(len(self.blanked))]
+        columns += [
+            f"(m.{name_of(name)} IS NOT NULL AND {value} IS NULL) AS terrain_emptied_{n}"
+            for n, (name, value) in enumerate(met.items())
+        ]
         columns.append(
             "CAST(row_number() OVER (PARTITION BY m.terrain_sid ORDER BY m.terrain_order NULLS LAST, m.terrain_line) "
             "AS BIGINT) AS event_rank"
         )
         return self._make("kept", f"SELECT {', '.join(columns)} FROM {self._left(joins)}", step="kept", percent=72)
 
+    @property
+    def _is_in_cohort(self) -> bool:
+        return self.is_of_persons and self.whole.has_cohort
+
     def _left(self, joins: str = "") -> str:
-        """The treated rows `m` of the cohort and of no small class, with what else is joined to those of persons."""
-        in_cohort = self.is_of_persons and self.whole.has_cohort
-        start = f" JOIN cohort ON cohort.terrain_sid = m.terrain_sid{joins}" if in_cohort else ""
-        where = ""
+        """The treated rows `m` of the cohort and of no small class, with what else is joined to them."""
+        in_cohort, where = self._is_in_cohort, ""
+        start = (" JOIN cohort ON cohort.terrain_sid = m.terrain_sid" if in_cohort else "") + joins
         if groups := self._groups():
             if in_cohort and not self.is_head:
                 sides = [
@@ -471,7 +501,7 @@ class TablePlan(Plan):
             if name not in self.merged
         ]
 
-    def smallest_class(self) -> str:
+    def smallest_class(self, *, is_kept: bool = True) -> str:
         """The smallest number of distinct subjects in a class of the rows kept; null where there is no class."""
         if not (groups := self._groups()):
             return "SELECT NULL"
@@ -606,13 +636,7 @@ class TablesPlan:
         for one in [*self.persons, *(t for t in self.released if not t.is_of_persons)]:
             if one.is_head or one in self.released:
                 found += [*one.codes(), one.base(), *one.measures(), one.treated()]
-        if self.has_cohort:
-            found += [statement for statement in (self.head.classes(), self._cohort()) if statement]
-        for one in self.released:
-            if not (self.has_cohort and one.is_head) and (classes := one.classes()):
-                found.append(classes)
-            found.append(one.kept())
-        return found
+        return found + self.small() + [one.kept() for one in self.released]
 
     def _known(self) -> Statement:
         """The subjects of the subjects' table, with their birth where it tells minors."""

@@ -194,6 +194,9 @@ def test_omop_leaves_in_twelve_tables_that_a_stranger_finds_again(places, omop):
         row["visit_occurrence_id"] for row in rows["VISIT_OCCURRENCE"]
     }
     assert {row["provider_id"] for row in rows["MEASUREMENT"]} <= {row["provider_id"] for row in rows["PROVIDER"]}
+    visits = {row["visit_occurrence_id"] for row in rows["VISIT_OCCURRENCE"]} | {None}
+    named = {row.get("visit_occurrence_id") for table in rows.values() for row in table}
+    assert named <= visits, "no reference to a row that does not leave"
     assert not {"provider_name", "person_source_value", "birth_datetime"} & {
         name for table in rows.values() for row in table for name in row
     }

@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from broker.releases import engine
+from broker.releases import engine, manifest
 from broker.releases.tables import TablePlan, TablesPlan, columns_of, quasi_of, tables_of
 from tests.tables import CATEGORY, KEEP, KEY, RECORD, TOKEN_KEY, build, care_record, column, opened, table
 
@@ -217,6 +217,27 @@ def test_another_persons_pseudonym_stands_only_where_that_person_leaves(tmp_path
     mothers = {row["pseudonym"]: row["mother"] for row in opened(tmp_path / "out")["patients"]}
     assert mothers[pseudonym("patient-2")] == pseudonym("patient-1")
     assert mothers[pseudonym("patient-1")] == ""  # patient-9 is nobody here
+
+
+def test_a_reference_to_a_row_that_does_not_leave_is_empty_and_counted(tmp_path):
+    recipe = kept_apart(care_record())
+    more = record(
+        visits=["visit-105,patient-1,carer-1,2020-06-01,Z"],
+        labs=["visit-105,2020-06-01 08:00:00,6.5", "visit-105,2020-06-01 09:00:00,7.5"],
+    )
+
+    last = build(tmp_path, recipe, more)
+
+    told = {one["name"]: one for one in last["result"]["tables"]}
+    assert told["visits"]["dropped"]["small_class"] == 1, "the only one of ward Z"
+    rows = opened(tmp_path / "out")
+    there = {row["visit"] for row in rows["visits"]}
+    by_value = {row["value"]: row["visit"] for row in rows["labs"]}
+    assert rekeyed("visits.visit", "visit-105") not in (tmp_path / "out").read_bytes().decode("latin-1")
+    assert by_value["6.5"] == by_value["7.5"] == ""
+    assert {by_value[value] for value in ("1.5", "2.5", "3.5", "4.5", "5.5")} == there
+    assert told["labs"]["emptied"] == {"visit": 2} and told["visits"]["emptied"] == {"carer": 0}
+    assert manifest._told_of_table(told["labs"])["references_emptied"] == {"visit": 2}
 
 
 @pytest.mark.parametrize(
