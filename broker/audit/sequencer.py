@@ -54,10 +54,13 @@ class Signatory(Protocol):
 
 
 class Sequencer:
-    def __init__(self, connection: psycopg.Connection, signer: Signatory, *, batch: int = BATCH):
+    def __init__(
+        self, connection: psycopg.Connection, signer: Signatory, *, batch: int = BATCH, witnesses: Sequence[str] = ()
+    ):
         self.connection = connection
         self.signer = signer
         self.batch = batch
+        self.witnesses = witnesses  # their keys, for the genesis record
 
     def start(self, *, at: datetime) -> None:
         """Take the lock, read the edge again, check it against the signer, write the genesis record if there is none.
@@ -128,7 +131,7 @@ class Sequencer:
             "act": "log.genesis",
             "origin": signer.verifier.name,
             "keys": [str(signer.verifier)],
-            "policy": {"retention": RETENTION, "witnesses": []},
+            "policy": {"retention": RETENTION, "witnesses": list(self.witnesses)},
             "tool": "terrain/1",
         }
         self.connection.execute(

@@ -212,3 +212,10 @@ def _kit():
     bundle.write(out, None)
     with zipfile.ZipFile(out) as archive:
         return {name: archive.read(name).decode() for name in archive.namelist()}
+
+
+def test_the_first_leaf_names_the_witnesses_of_the_beginning(committed, tmp_path, partner):
+    with sequencing(committed, tmp_path / "signer", witnesses=[str(partner.key)]) as sequencer:
+        sequencer.catch_up()
+
+    assert state.genesis()["policy"]["witnesses"] == [str(partner.key)]

@@ -62,7 +62,8 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop.set())
         with psycopg.connect(settings.SEQUENCER_DATABASE_URL, autocommit=True) as connection:
-            sequencer = Sequencer(connection, Client(settings.SIGNER_SOCKET))
+            known = [str(key) for key in witnesses.parse(settings.WITNESSES)]
+            sequencer = Sequencer(connection, Client(settings.SIGNER_SOCKET), witnesses=known)
             try:
                 self.start(sequencer)
                 if not self.stop.is_set():
