@@ -25,21 +25,24 @@ def as_a_newcomer_has_it() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
-def three_free_ports() -> int:
-    """The first of three ports in a row that nobody uses.
+PORTS = 4  # pages, downloads, time stamps, witness
+
+
+def free_ports() -> int:
+    """The first of four ports in a row that nobody uses.
 
     Each test process looks in a stretch of its own: a demo listens only when its database is ready, a minute after it
     chose, and until then its ports look free to another."""
-    own = 8300 + 30 * (os.getpid() % 50)
-    for first in range(own, own + 30, 3):
+    own = 8300 + 32 * (os.getpid() % 50)
+    for first in range(own, own + 32, PORTS):
         try:
-            for port in range(first, first + 3):
+            for port in range(first, first + PORTS):
                 with socket.socket() as probe:
                     probe.bind(("127.0.0.1", port))
         except OSError:
             continue
         return first
-    raise AssertionError(f"no three free ports between {own} and {own + 30}")
+    raise AssertionError(f"no {PORTS} free ports in a row between {own} and {own + 32}")
 
 
 @dataclass
@@ -47,7 +50,7 @@ class Demo:
     """One demo under `var`, which stays inside the checkout as the real one does."""
 
     var: Path
-    port: int = field(default_factory=three_free_ports)
+    port: int = field(default_factory=free_ports)
     said: str = ""
 
     @property
@@ -109,3 +112,41 @@ def new(name: str) -> Demo:
     demo = Demo(ROOT / "var" / "test" / f"demo-{name}-{os.getpid()}")
     demo.remove()
     return demo
+
+
+PREPARE = """
+import sys
+from pathlib import Path
+from deploy.demo.start import Demo, prepare
+from deploy.postgres import Cluster
+
+demo = Demo(var=Path(sys.argv[1]), port=int(sys.argv[2]))
+demo.load_secrets()
+cluster = Cluster(demo.var).start()
+try:
+    prepare(demo, cluster)
+finally:
+    cluster.stop()
+"""
+
+
+@contextmanager
+def prepared(name: str):
+    """A maker of demos whose database is migrated and whose cast is there already: `make(name)`.
+
+    What each start would do alike is done once, by the code that starts a demo; the copies are played from there.
+    """
+    first = new(name)
+    subprocess.run(
+        [sys.executable, "-c", PREPARE, str(first.var), str(first.port)], cwd=ROOT, env=as_a_newcomer_has_it(),
+        check=True, timeout=LONGEST,
+    )  # fmt: skip
+
+    def make(name: str) -> Demo:
+        demo = new(name)
+        if Cluster(first.var).data.is_relative_to(first.var):  # else PostgreSQL keeps its data apart: start anew
+            subprocess.run(["cp", "-a", str(first.var), str(demo.var)], check=True)
+        return demo
+
+    yield make
+    first.remove()
