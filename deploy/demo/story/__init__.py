@@ -19,7 +19,7 @@ ROOMS = (
     # The second half: every kind of zone, what is refused, what ends.
     "places", "newcomers", "files", "energy", "cardelia", "records", "notice",
     "files:RELEASES", "energy:RELEASES", "cardelia:RELEASES", "records:RELEASES",
-    "refusals", "objection", "suspension", "end:TAKES", "withdrawal", "end",
+    "refusals", "end:TAKES", "objection", "suspension", "withdrawal", "end",
     # The log of the whole story, verified without the platform.
     "audit:LAST",
 )  # fmt: skip

@@ -4,12 +4,12 @@ from deploy.demo.people import Page
 from deploy.demo.story import Step, StepFailed, Story, acts
 from deploy.demo.story.withdrawal import TO_ANSWER
 
-# The room `withdrawal` lets this time pass for its own reasons; the day after is the first one of no access.
-LASTS = TO_ANSWER - 1  # days after the one of the signature
+# The rooms `objection` (a night) and `withdrawal` let this time pass for their own reasons; the day after it is the
+# first one of no access.
+LASTS = TO_ANSWER  # days after the one of the signature
 
 
 def take_up(story: Story):
-    acts.again(story, "theo")
     acts.take_up(
         "theo", "traffic_offer", "traffic_convention_flexio", solution="Recharge des cars selon le trafic prévu",
         purpose_code="traffic_rnd", ends_on=acts.demo_day(story, LASTS),
