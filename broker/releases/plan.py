@@ -7,11 +7,12 @@ variables, `pseudonym_inner`, `pseudonym_outer`, `token_inner`, `token_outer` (t
 Tables, in order: `source` (as read, a line number a row; a Parquet file is not copied, only looked at) -> `met` (what
 stands together in a row of what is counted: subject, age, values that are merged or make classes; `terrain_n` rows) ->
 `subject` (one row a subject who does not object) -> `tally` (rows by what becomes of them) -> `counted` (`met` of those
-who may leave, minors out) -> `common_n`, `bounds` -> `graded` (`counted` as it will leave) -> `class` (small ones) ->
-`leaving` (subjects with rows that leave) -> `kept` (the rows that leave, treated, in their order) -> the file. All that
-is counted by subject is counted in `met`, a fraction of the rows: the rows themselves are read once more, and sorted
-once (docs/adr/0014). Tables `opposed(token)` and `consented(token)` are filled by the engine before `subject`, and
-`commune_group(code, area)` where a column is brought to groups of communes (`lookups`).
+who may leave, minors out) -> `rare_n`, `bounds` -> `graded` (`counted` as it will leave) -> `every_class` (its rows,
+and whether it is small) -> `class` (small ones) -> `leaving` (subjects with rows that leave) -> `kept` (the rows that
+leave, treated, in their order) -> the file. All that is counted by subject is counted in `met`, a fraction of the rows:
+the rows themselves are read once more, and sorted once (docs/adr/0014). A preview stops before `kept`. Tables
+`opposed(token)` and `consented(token)` are filled by the engine before `subject`, and `commune_group(code, area)` where
+a column is brought to groups of communes (`lookups`).
 
 Where a pseudonym lasts a day (`daily`), `day` has one row a subject's day, and `leaving` one for each that leaves: its
 own block of the file. Where the ends of trips are cut (`trace`), `point` holds the points and `stays` the lines left;
