@@ -6,6 +6,7 @@ but the signer has the key; whoever runs both may put an older copy of its file 
 """
 
 import itertools
+import json
 import random
 import string
 from collections.abc import Callable, Iterator
@@ -246,13 +247,17 @@ class _Draft:
         self.run("DELETE FROM audit_index")
         columns = "leaf_index, event_id, generation, xid, at, ulid, zone, actor, org, conv, obj, act, out, sub, purp"
         rows = [
-            [place, e.id, e.generation, e.xid, *SEARCHED(leaf.columns(e.payload))]
-            for place, e in enumerate(self.events)
-        ]  # fmt: skip
-        one = "(" + ", ".join(["%s"] * 15) + ")"
+            dict(
+                zip(
+                    columns.split(", "), [n, e.id, e.generation, e.xid, *SEARCHED(leaf.columns(e.payload))], strict=True
+                )
+            )
+            for n, e in enumerate(self.events)
+        ]
         self.run(
-            f"INSERT INTO audit_index ({columns}) VALUES {', '.join([one] * len(rows))}",
-            *[value for row in rows for value in row],
+            f"INSERT INTO audit_index ({columns}) "
+            f"SELECT {columns} FROM json_populate_recordset(NULL::audit_index, %s::json)",
+            json.dumps(rows, default=lambda raw: "\\x" + raw.hex()),
         )
         self.run("DELETE FROM audit_tile")
         for (level, n), held in stored.items():
