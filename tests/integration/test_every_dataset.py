@@ -78,6 +78,10 @@ CASES = {
         "care-network/fhir-bulk-1000", "*.ndjson*", kind="care_network", domains=("community_care",), personal=True,
         reading=FHIR, wanted=("Patient.id", "Patient.gender", "Patient.maritalStatus.coding.code"),
     ),
+    "thirteen patients in FHIR": Case(
+        "hospital/fhir-bulk-10", "Patient*", **CLINICAL, reading=FHIR, wanted=("id", "gender", "address.state"),
+        refused="trop peu nombreuses à partager les mêmes caractéristiques",
+    ),
     "load curves without a consent": Case(
         "eco-district/smart-meters", kind="eco_district", domains=("energy_metering",), personal=True,
         more={"consent_required": True, "time_step": "fine", "no_minors_because": "titulaires d'un contrat"},
@@ -137,7 +141,7 @@ NO_DATASET = {
     r"\.geojson$|departements\.json|regions\.json|epci\.json": "geography that the house itself draws from",
     r"Denm\.json|nycdot-(cspdomp|spdcomp)|comma2k19-seg40/(can|imu)_|no_ACC": "as its neighbour, under the same rule",
     r"omop-synthea27nj/|synthea-csv-27/": "several tables with keys: test_released_tables builds them",
-    r"fhir-bulk-10/": "as the care network's, of thirteen persons: test_reading_mends registers them",
+    r"fhir-bulk-10/": "its other resource types: test_tables registers all of them as one dataset with keys",
 }
 
 
