@@ -63,6 +63,8 @@ TSA_URL = os.environ.get("TERRAIN_TSA_URL", "")
 TSA_CERTIFICATE = Path(file) if (file := os.environ.get("TERRAIN_TSA_CERTIFICATE")) else None
 # The signed entries, outside the database and its backups: what a restored log is refilled from.
 LOG_BUNDLES = Path(os.environ.get("TERRAIN_LOG_BUNDLES", VAR / "log-bundles"))
+# The last checkpoint of the log that this one continues, when a log had to be closed.
+LOG_CONTINUES = Path(file) if (file := os.environ.get("TERRAIN_LOG_CONTINUES")) else None
 # Who cosigns the log's checkpoints: items `name+hash+key https://…`.
 WITNESSES = listed("TERRAIN_WITNESSES")
 SEAL_KEY = os.environ.get("TERRAIN_SEAL_KEY", "")

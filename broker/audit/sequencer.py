@@ -12,13 +12,13 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import psycopg
 import rfc8785
 
-from broker.audit import leaf, merkle, tiles
-from broker.audit.checkpoint import Checkpoint
+from broker.audit import checkpoint, leaf, merkle, tiles
+from broker.audit.checkpoint import Checkpoint, InvalidNote
 from broker.audit.signer import Signed, SignerDown, SignerError
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,20 @@ class CannotStart(Exception):
     """The log and the signer disagree, or another sequencer works; the message says what to do."""
 
 
+def closed_log(note: str, origin: str) -> str:
+    """`note` when it is a signed checkpoint of another log than `origin`. Raises CannotStart.
+
+    Its signature is for readers to verify: the closed log's key is not here.
+    """
+    try:
+        closed = Checkpoint.parse(checkpoint.parse(note).text)
+    except InvalidNote as error:
+        raise CannotStart(f"TERRAIN_LOG_CONTINUES holds no signed checkpoint: {error}") from error
+    if closed.origin == origin:
+        raise CannotStart(f"TERRAIN_LOG_CONTINUES names this very log, {origin}: give the new one another LOG_ORIGIN")
+    return note
+
+
 class Signatory(Protocol):
     def state(self) -> Signed: ...
     def sign(self, size: int, root: bytes, proof: Sequence[bytes]) -> str: ...
@@ -55,12 +69,19 @@ class Signatory(Protocol):
 
 class Sequencer:
     def __init__(
-        self, connection: psycopg.Connection, signer: Signatory, *, batch: int = BATCH, witnesses: Sequence[str] = ()
+        self,
+        connection: psycopg.Connection,
+        signer: Signatory,
+        *,
+        batch: int = BATCH,
+        witnesses: Sequence[str] = (),
+        continues: str = "",
     ):
         self.connection = connection
         self.signer = signer
         self.batch = batch
         self.witnesses = witnesses  # their keys, for the genesis record
+        self.continues = continues  # the last checkpoint of a closed log, for the genesis record of the next
 
     def start(self, *, at: datetime) -> None:
         """Take the lock, read the edge again, check it against the signer, write the genesis record if there is none.
@@ -116,14 +137,17 @@ class Sequencer:
             raise CannotStart(
                 f"{whose} holds {size} leaves and the database {self.size}: it was restored behind a signed "
                 "checkpoint. Refill it from the bundles stored outside (`manage.py audit_restore --refill`); if that "
-                "is impossible, close this log and open a second one (another LOG_ORIGIN, another folder of the "
-                "signer) that names its last checkpoint."
+                "is impossible, close this log and open a second one on an empty log (another LOG_ORIGIN, another "
+                "folder of the signer) that names its last checkpoint: TERRAIN_LOG_CONTINUES holds its file."
             )
         if size and merkle.range_root(0, size, tiles.node_reader(self._tile)) != root:
             raise CannotStart(f"{whose} and the tiles disagree on the first {size} leaves: the log was altered")
 
     def _write_genesis(self, signer: Signed, at: datetime) -> None:
         """Leaf 0: generation 0 stands before every event, whenever the log is first started."""
+        policy: dict[str, Any] = {"retention": RETENTION, "witnesses": list(self.witnesses)}
+        if self.continues:
+            policy["continues"] = closed_log(self.continues, signer.verifier.name)
         record = {
             "v": 0,
             "id": leaf.ulid(at),
@@ -131,7 +155,7 @@ class Sequencer:
             "act": "log.genesis",
             "origin": signer.verifier.name,
             "keys": [str(signer.verifier)],
-            "policy": {"retention": RETENTION, "witnesses": list(self.witnesses)},
+            "policy": policy,
             "tool": "terrain/1",
         }
         self.connection.execute(

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.db import connection
 
+from broker.audit import checkpoint as checkpoints
 from broker.audit import merkle, tiles
 from broker.audit.checkpoint import Checkpoint, InvalidNote, Verifier
 
@@ -143,6 +144,12 @@ class Standing:
     verified_at: datetime | None  # when the whole log was last recomputed from its events
     verified_size: int
     stamped_at: datetime | None
+    continues: Checkpoint | None  # the last one of a log that had to be closed, as leaf 0 names it
+
+
+def _continued(first: dict) -> Checkpoint | None:
+    note = first["policy"].get("continues")
+    return Checkpoint.parse(checkpoints.parse(note).text) if note else None
 
 
 def standing() -> Standing | None:
@@ -169,5 +176,5 @@ def standing() -> Standing | None:
         problems += verified[2]
     return Standing(
         last.size, datetime.fromisoformat(first["at"]), last, problems, verified[0] if verified else None,
-        verified[1] if verified else 0, stamped_at,
+        verified[1] if verified else 0, stamped_at, _continued(first),
     )  # fmt: skip

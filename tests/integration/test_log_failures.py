@@ -5,6 +5,7 @@ unreadable payloads (test_sequencer), an authority that is down (test_stamp), a 
 """
 
 import io
+import json
 import logging
 import threading
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
-from django.test import override_settings
+from django.test import Client, override_settings
 
 from broker.audit import bundle, merkle, restoring, verification
 from broker.audit.management.commands.audit_restore import leaves_of
@@ -272,6 +273,34 @@ def test_the_command_says_what_it_did_and_refuses_while_the_sequencer_works(comm
 
     assert "the same cluster: generation 2 begins" in said.getvalue()
     assert "0 lost leaves were put back" in said.getvalue()
+
+
+def test_a_second_log_names_the_last_checkpoint_of_the_closed_one(committed, tmp_path):
+    closed = Signing(tmp_path / "closed", "terrain.test/closed").sign(1, merkle.leaf_hash(b"lost"), [])
+
+    with sequencing(committed, tmp_path / "new", continues=closed) as sequencer:
+        sequencer.catch_up()
+
+    [(genesis,)] = rows("SELECT payload FROM audit_event WHERE generation = 0")
+    assert json.loads(genesis)["policy"]["continues"] == closed
+    assert problems(committed, tmp_path / "new")[1] == []
+    page = Client().get("/log/")
+    assert "terrain.test/closed, clos à 1 inscriptions" in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    "origin, spoilt, said", [(ORIGIN, "", "names this very log"), ("terrain.test/closed", "x", "no signed checkpoint")]
+)
+def test_a_second_log_is_not_begun_on_anything_else(committed, tmp_path, origin, spoilt, said):
+    note = spoilt + Signing(tmp_path / "closed", origin).sign(1, merkle.leaf_hash(b"lost"), [])[len(spoilt) * 40 :]
+
+    with (
+        pytest.raises(CannotStart, match=said),
+        sequencing(committed, tmp_path / "new", continues=note),
+    ):
+        pass
+
+    assert rows("SELECT FROM audit_event WHERE generation = 0") == []
 
 
 def test_only_the_owner_takes_up_a_log(committed, tmp_path):

@@ -63,7 +63,8 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: self.stop.set())
         with psycopg.connect(settings.SEQUENCER_DATABASE_URL, autocommit=True) as connection:
             known = [str(key) for key in witnesses.parse(settings.WITNESSES)]
-            sequencer = Sequencer(connection, Client(settings.SIGNER_SOCKET), witnesses=known)
+            closed = settings.LOG_CONTINUES.read_text() if settings.LOG_CONTINUES else ""
+            sequencer = Sequencer(connection, Client(settings.SIGNER_SOCKET), witnesses=known, continues=closed)
             try:
                 self.start(sequencer)
                 if not self.stop.is_set():
