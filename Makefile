@@ -24,10 +24,10 @@ install: .venv/.test
 demo: .venv/.run
 	@$(BIN)/python -m deploy.demo.start $(if $(ONCE),--once) $(DEMO_OPTIONS)
 
-# T="tests/unit -k gate" runs a part. All of them run in two processes, each file whole in one: some files share a
+# T="tests/unit -k gate" runs a part. All of them run in three processes, each file whole in one: some files share a
 # fixture that holds a transaction. In the order of the folders: the longest files, the stories, come first, and small
 # ones fill the end.
-T ?= -n 2 --dist loadfile --no-loadscope-reorder
+T ?= -n 3 --dist loadfile --no-loadscope-reorder
 test: install
 	@$(BIN)/python -m pytest $(T)
 

@@ -89,7 +89,9 @@ class Demo:
             command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         try:
+            self.said = ""
             for line in up.stdout:
+                self.said += line
                 if line.startswith("Le site"):
                     break
             else:

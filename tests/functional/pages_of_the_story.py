@@ -1,7 +1,7 @@
 """Every page that the people of the story had before them, opened again in a real browser and looked at four ways.
 
 The story leaves in pages.json which addresses each person saw. One address of each route is enough for people whose
-organisations are of the same kind; everybody's own desk is opened.
+organisations are of the same kind; a desk is opened for everybody who does something else there.
 """
 
 import json
@@ -16,7 +16,7 @@ WIDTHS = {"phone": 390, "desktop": 1280}  # CSS pixels
 # What a colour scheme can change: the other rules were asked in the light one, at the same width.
 COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
 EVERYTHING = {"resultTypes": ["violations"]}
-OF_EACH_PERSON = ("desk",)
+OF_EACH_TITLE = ("desk",)
 
 
 def route_of(path: str) -> str:
@@ -30,13 +30,14 @@ def route_of(path: str) -> str:
 def chosen(pages: dict[str, list[str]]) -> dict[str, list[str]]:
     """Who opens which addresses: each route once for each kind of organisation, by the last who saw it."""
     kinds = {body.key: body.kind for body in cast.BODIES}
-    opened: dict[tuple[str, str], tuple[str, str]] = {}
+    opened: dict[tuple[str, str, str], tuple[str, str]] = {}
     for key, paths in pages.items():
         kind = kinds.get(cast.character(key).body, "experimenter")
         for path in paths:
             route = route_of(path)
             if route:
-                opened[route, key if route in OF_EACH_PERSON else kind] = (key, path)
+                title = cast.character(key).title if route in OF_EACH_TITLE else ""
+                opened[route, kind, title] = (key, path)
     found: dict[str, list[str]] = {}
     for key, path in opened.values():
         found.setdefault(key, []).append(path)
