@@ -25,8 +25,7 @@ demo: .venv/.run
 	@$(BIN)/python -m deploy.demo.start $(if $(ONCE),--once) $(DEMO_OPTIONS)
 
 # T="tests/unit -k gate" runs a part. All of them run in three processes, each file whole in one: some files share a
-# fixture that holds a transaction. In the order of the folders: the longest files, the stories, come first, and small
-# ones fill the end.
+# fixture that holds a transaction. In the order of tests/conftest.py, where the longest comes first.
 T ?= -n 3 --dist loadfile --no-loadscope-reorder
 test: install
 	@$(BIN)/python -m pytest $(T)

@@ -23,6 +23,13 @@ vars(sys.modules["__main__"]).setdefault("__file__", pytest.__file__)
 hypothesis_settings.register_profile("terrain", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.load_profile("terrain")
 
+LONGEST = "tests/functional/test_story.py"
+
+
+def pytest_collection_modifyitems(items):
+    """The whole story first: begun last, it would keep one process busy and leave the others with nothing to do."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
 
 @pytest.fixture(scope="session")
 def django_db_setup():
