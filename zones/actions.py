@@ -551,15 +551,20 @@ def gather_files(dataset: Dataset, *, by: User, files: Iterable[tuple[Sealed, Re
     version = gathering(row) or _draft(row, by=by)
     for sealed, reading in files:
         table = _table_for(row, sealed, among_several=True)
-        if there := version.files.filter(table=table).first():
-            raise BadInput(
-                _("« %(new)s » est la table « %(table)s », que « %(there)s » remplit déjà. Retirez l'un des deux, ou "
-                  "renommez le fichier : son nom est celui de sa table.")
-                % {"new": sealed.file_name, "table": table.name, "there": there.file_name}
-            )  # fmt: skip
+        check_free(version, table, sealed.file_name)
         _put(version, table, sealed, reading)
     describe(obj=version)
     return version
+
+
+def check_free(version: DatasetVersion, table: Table, file_name: str) -> None:
+    """Raises BadInput where another file of `version` is that table already."""
+    if there := version.files.filter(table=table).first():
+        raise BadInput(
+            _("« %(new)s » est la table « %(table)s », que « %(there)s » remplit déjà. Retirez l'un des deux, ou "
+              "renommez le fichier : son nom est celui de sa table.")
+            % {"new": file_name, "table": table.name, "there": there.file_name}
+        )  # fmt: skip
 
 
 @recorded("version.take_back")
@@ -611,6 +616,11 @@ def receive_version(version: DatasetVersion, *, by: User) -> DatasetVersion:
     row = _receiving(version.dataset, by)
     kept = row.versions.select_for_update(of=("self",)).get(pk=version.pk)
     _check_gathers(kept)
+    if waiting := list(kept.orders.waiting().values_list("ref", flat=True)):
+        raise BadInput(
+            _("Le poste de la zone lit encore %(names)s. Attendez qu'il ait fini, puis faites examiner la version.")
+            % {"names": ", ".join(waiting[:10])}
+        )
     if not kept.files.exists():
         raise BadInput(_("Aucun fichier : ajoutez au moins une table."))
     if gone := tables_missing(kept):
@@ -636,7 +646,12 @@ def _table_for(dataset: Dataset, sealed: Sealed, *, among_several: bool = False)
     alone = len(known) == 1 and not known[0].files.filter(version__status=DatasetVersion.Status.DRAFT).exists()
     if alone and not among_several:
         return known[0]
-    name = sealed.resource or tables.name_of(sealed.file_name)
+    return table_called(dataset, sealed.resource or tables.name_of(sealed.file_name))
+
+
+def table_called(dataset: Dataset, name: str) -> Table:
+    """The table of that name, capitals aside; made where there is none."""
+    known = list(dataset.tables.all())
     found = next((table for table in known if table.name.lower() == name.lower()), None)
     after = max((table.position for table in known), default=-1) + 1
     return found or Table.objects.create(dataset=dataset, name=name, position=after)

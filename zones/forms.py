@@ -15,7 +15,6 @@ from zones import actions, geography, rules
 from zones.catalogue import ACCESS_ASKED, Asked
 from zones.models import Dataset, Domain, Sensor, Service, Site, Zone
 from zones.reading import DELIMITERS, ENCODINGS, Reading, mends_in_words
-from zones.sealing import Sealed
 
 
 class DayInput(forms.DateInput):
@@ -503,12 +502,13 @@ class UploadForm(forms.Form):
             self.fields["same_mends"].initial = True
             self.fields["same_mends"].help_text = " · ".join(mends_in_words(former))
 
-    def reading_of(self, sealed: Sealed, former: Reading | None) -> Reading:
-        """The reading of one file among several: its name and its first line say what it is, the form the rest."""
+    def reading_of(self, file_name: str, former: Reading | None, *, resource: str = "") -> Reading:
+        """The reading of one file among several: its name and its first line, which may name a FHIR `resource`, say
+        what it is, the form the rest."""
         chosen = self.reading(mends=False)
-        if sealed.resource:
+        if resource:
             chosen = replace(chosen, format="fhir")
-        elif re.search(r"[.](ndjson|jsonl)([.]gz)?$", sealed.file_name, re.IGNORECASE):
+        elif re.search(r"[.](ndjson|jsonl)([.]gz)?$", file_name, re.IGNORECASE):
             chosen = replace(chosen, format="ndjson")
         else:
             chosen = replace(chosen, format="csv")

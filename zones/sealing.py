@@ -190,7 +190,7 @@ class SealingUploadHandler(FileUploadHandler):
         if start == 0 and (problem := self._wrong_kind(raw_data)):
             self._stop(BadInput(problem))
         if start == 0:
-            self.resource = _resource(raw_data)
+            self.resource = resource_of(raw_data)
         if sum(one.size for one in self.kept) + self.seal.size + len(raw_data) > self.limit:
             self._stop(too_large(self.limit))
         try:
@@ -242,7 +242,7 @@ class SealingUploadHandler(FileUploadHandler):
         self.kept = []
 
 
-def _resource(first: bytes) -> str:
+def resource_of(first: bytes) -> str:
     """The FHIR type that the first line of a file names; "" when it names none."""
     if first.startswith(GZIP):
         with contextlib.suppress(zlib.error):

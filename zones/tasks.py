@@ -86,17 +86,29 @@ def list_places(zone_id: int) -> None:
 @app.task(name="zones.tasks.take_source", queue="builds", lock="builds")
 def take_source(order_id: int) -> None:
     """Read a chosen file once for its SHA-256; it stays where it is. A worker killed on the way starts over."""
-    order = SourceOrder.objects.select_related("dataset__zone__operator", "asked_by").get(pk=order_id)
-    if not order.waits:
+    order = _waiting_order(order_id)
+    if order is None:
         return
     try:
-        digest, size = hashlib.sha256(), 0
+        digest, size, resource = hashlib.sha256(), 0, ""
         for piece in places.of_zone(order.dataset.zone, order.place).open(order.ref, mark=order.mark):
+            resource = resource if size else sealing.resource_of(piece)
             digest.update(piece)
             size += len(piece)
-        placing.receive_order(order, by=actions.WORKER, sha256=digest.hexdigest(), size=size)
+        if order.into is None:
+            placing.receive_order(order, by=actions.WORKER, sha256=digest.hexdigest(), size=size)
+        else:
+            placing.gather_order(order, by=actions.WORKER, sha256=digest.hexdigest(), size=size, resource=resource)
     except TerrainError as problem:
+        if _waiting_order(order_id) is None:  # given up while it was read
+            return
         placing.refuse_order(order, by=actions.WORKER, problem=str(problem))
+
+
+def _waiting_order(order_id: int) -> SourceOrder | None:
+    """The choice of a file that nobody answered or gave up."""
+    orders = SourceOrder.objects.waiting().select_related("dataset__zone__operator", "asked_by", "into__dataset")
+    return orders.filter(pk=order_id).first()
 
 
 def _mend_of(problem: BadInput, file: VersionFile) -> dict[str, Any]:

@@ -20,11 +20,11 @@ from django.db import IntegrityError, transaction
 from django.urls import reverse
 from obstore.store import S3Store
 
-from broker.errors import BadInput
+from broker.errors import BadInput, WrongState
 from tests.actors import signed_in
 from tests.integration.test_parquet_sources import STAYS, written
 from tests.integration.test_sources import dataset, empty, folders, on_disk, steward_of
-from zones import places, placing, sources, tasks
+from zones import actions, places, placing, sealing, sources, tasks
 from zones.models import DatasetVersion, SourceOrder, VersionFile
 from zones.reading import Reading
 
@@ -108,11 +108,18 @@ def listed(dataset):
 
 def taken(dataset, place, ref, reading=None) -> SourceOrder:
     """The choice of `ref`, read by the worker."""
-    steward = steward_of(dataset.zone)
-    order = placing.choose_file(dataset, by=steward, place=place.kind, ref=ref, reading=reading or Reading())
-    tasks.take_source(order.pk)
-    order.refresh_from_db()
+    [order] = several_taken(dataset, place, [ref], reading)
     return order
+
+
+def several_taken(dataset, place, refs, reading=None, *, more=False) -> list[SourceOrder]:
+    """The choice of these files, each read by the worker."""
+    chosen = [placing.Chosen(place.kind, ref, reading or Reading()) for ref in refs]
+    orders = placing.choose_files(dataset, by=steward_of(dataset.zone), files=chosen, more=more)
+    for order in orders:
+        tasks.take_source(order.pk)
+        order.refresh_from_db()
+    return orders
 
 
 def version_of(dataset, place, ref) -> DatasetVersion:
@@ -188,7 +195,7 @@ def test_a_name_that_no_list_gave_is_not_read(empty, place):
     listed(empty)
 
     with pytest.raises(BadInput, match="n'est pas dans la liste"):
-        placing.choose_file(empty, by=steward_of(empty.zone), place=place.kind, ref="../stays.csv", reading=Reading())
+        taken(empty, place, "../stays.csv")
 
 
 def test_the_same_bytes_are_not_taken_twice(empty, place):
@@ -299,7 +306,150 @@ def test_the_mark_of_a_file_and_the_answer_to_a_choice_never_change(empty, folde
     with pytest.raises(IntegrityError, match="version_file_mark_kept"), transaction.atomic():
         version.files.update(place_mark="other")
     with pytest.raises(IntegrityError, match="source_order_told_once"), transaction.atomic():
-        SourceOrder.objects.filter(version=version).update(version=None, problem="no")
+        SourceOrder.objects.filter(file__version=version).update(file=None, problem="no")
+
+
+# Several tables
+
+
+PATIENTS = b"Id,BIRTHDATE,GENDER\n" + b"".join(b"p-%016d,19%02d-01-02,M\n" % (n, n) for n in range(40))
+VISITS = b"Id,PATIENT,COST\n" + b"".join(b"s-%016d,p-%016d,%d\n" % (n, n % 30, n) for n in range(90))
+NOTES = b"".join(b'{"VISIT":"s-%016d","CODE":"c%d"}\n' % (n % 50, n % 3) for n in range(200))
+
+
+def as_parquet(content: bytes) -> bytes:
+    """The same rows as a Parquet file, every column a text."""
+    header, *rows = [line.split(",") for line in content.decode().splitlines()]
+    return written(dict(zip(header, map(list, zip(*rows, strict=True)), strict=True)))
+
+
+def test_files_of_three_formats_in_a_place_are_tables_of_one_version(empty, place, settings):
+    place.put("2026/patients.csv.gz", gzip.compress(PATIENTS, mtime=0))
+    place.put("2026/visits.parquet", as_parquet(VISITS))
+    place.put("2026/notes.ndjson", NOTES)
+    listed(empty)
+
+    several_taken(empty, place, ["2026/patients.csv.gz", "2026/visits.parquet"])
+    several_taken(empty, place, ["2026/notes.ndjson"], Reading(format="ndjson"))
+    draft = empty.versions.get()
+    assert (draft.status, draft.files.count()) == ("draft", 3)
+    actions.receive_version(draft, by=steward_of(empty.zone))
+    tasks.profile_version(draft.pk)
+
+    version = empty.versions.get()
+    assert version.status == "profiled", version.problem
+    files = {file.table.name: file for file in version.files.select_related("table")}
+    assert {name: (one.format, one.rows, one.place) for name, one in files.items()} == {
+        "patients": ("csv", 40, place.kind), "visits": ("parquet", 90, place.kind),
+        "notes": ("ndjson", 200, place.kind),
+    }  # fmt: skip
+    assert files["patients"].sha256 == hashlib.sha256(gzip.compress(PATIENTS, mtime=0)).hexdigest()
+    keys = {c.path: c.profile["link"]["of"] for c in empty.columns.all() if "link" in c.profile}
+    assert keys == {"visits.PATIENT": ["patients", "Id"], "notes.VISIT": ["visits", "Id"]}
+    assert on_disk(settings.SOURCES) == [] and on_disk(settings.SCRATCH) == [], "nothing is copied"
+
+
+def test_a_table_that_changes_once_the_version_is_examined_stops_every_reading_of_it(empty, place):
+    place.put("patients.csv", PATIENTS)
+    place.put("visits.csv", VISITS)
+    listed(empty)
+    several_taken(empty, place, ["patients.csv", "visits.csv"])
+    version = actions.receive_version(empty.versions.get(), by=steward_of(empty.zone))
+    tasks.profile_version(version.pk)
+    version.refresh_from_db()
+
+    place.put("visits.csv", VISITS + b"s-1,p-1,1\n")
+
+    with pytest.raises(BadInput, match=r"La source a changé : « visits\.csv »"), sources.clear_copies(version):
+        pass
+
+
+def test_an_uploaded_table_and_one_of_the_operator_are_one_version(empty, folder):
+    steward = steward_of(empty.zone)
+    seal = sealing.Seal(empty.zone, sealing.recipient_of(empty.zone))
+    seal.write(PATIENTS)
+    draft = actions.gather_files(empty, by=steward, files=[(seal.finish("patients.csv"), Reading())])
+    folder.put("visits.csv", VISITS)
+    listed(empty)
+
+    order = taken(empty, folder, "visits.csv")
+    actions.receive_version(draft, by=steward)
+    tasks.profile_version(draft.pk)
+
+    draft.refresh_from_db()
+    assert order.version == draft and draft.status == "profiled", draft.problem
+    assert {file.table.name: file.place for file in draft.files.select_related("table")} == {
+        "patients": "upload", "visits": "folder",
+    }  # fmt: skip
+    with sources.clear_copies(draft) as copies:
+        assert {name: path.read_bytes() for name, path in copies.items()} == {"patients": PATIENTS, "visits": VISITS}
+
+
+def test_two_files_of_one_table_name_are_told_apart(empty, folder):
+    folder.put("2025/visits.csv", VISITS)
+    folder.put("2026/visits.csv", PATIENTS)
+    listed(empty)
+
+    first, second = several_taken(empty, folder, ["2025/visits.csv", "2026/visits.csv"])
+
+    assert first.version == empty.versions.get() and second.version is None
+    assert "remplit déjà" in second.problem
+
+
+def test_resources_of_fhir_in_a_place_are_tables_of_their_type(empty, folder):
+    folder.put("a.ndjson", b'{"resourceType":"Patient","id":"p1","gender":"female"}\n')
+    folder.put("b.ndjson", b'{"resourceType":"Encounter","id":"e1","subject":{"reference":"Patient/p1"}}\n')
+    listed(empty)
+
+    several_taken(empty, folder, ["a.ndjson", "b.ndjson"], Reading(format="ndjson"))
+
+    files = empty.versions.get().files.select_related("table")
+    assert {(one.table.name, one.format) for one in files} == {("Patient", "fhir"), ("Encounter", "fhir")}
+
+
+def test_a_version_waits_for_the_files_that_were_chosen_for_it(empty, folder):
+    folder.put("patients.csv", PATIENTS)
+    folder.put("visits.csv", VISITS)
+    listed(empty)
+    steward = steward_of(empty.zone)
+    taken_first = several_taken(empty, folder, ["patients.csv"], more=True)[0]
+    chosen = [placing.Chosen("folder", "visits.csv", Reading())]
+    [order] = placing.choose_files(empty, by=steward, files=chosen)
+
+    with pytest.raises(BadInput, match=r"lit encore visits\.csv"):
+        actions.receive_version(taken_first.version, by=steward)
+    with pytest.raises(IntegrityError, match="version_has_its_orders"), transaction.atomic():
+        empty.versions.update(status="received", sha256=taken_first.version.files.get().sha256, size=len(PATIENTS))
+    with pytest.raises(WrongState, match="déjà en train d'être lu"):
+        placing.choose_files(empty, by=steward, files=chosen)
+    tasks.take_source(order.pk)
+
+    assert actions.receive_version(taken_first.version, by=steward).files.count() == 2
+
+
+def test_a_version_given_up_takes_its_choices_along(empty, folder):
+    folder.put("patients.csv", PATIENTS)
+    folder.put("visits.csv", VISITS)
+    listed(empty)
+    steward = steward_of(empty.zone)
+    done = several_taken(empty, folder, ["patients.csv"], more=True)[0]
+    [order] = placing.choose_files(empty, by=steward, files=[placing.Chosen("folder", "visits.csv", Reading())])
+
+    actions.drop_draft(done.version, by=steward)
+    tasks.take_source(order.pk)
+
+    assert not empty.versions.exists() and not empty.source_orders.exists() and not empty.tables.exists()
+
+
+def test_a_file_taken_back_may_be_chosen_again(empty, folder):
+    folder.put("patients.csv", PATIENTS)
+    listed(empty)
+    done = several_taken(empty, folder, ["patients.csv"], more=True)[0]
+
+    actions.take_back_file(done.file, by=steward_of(empty.zone))
+    again = several_taken(empty, folder, ["patients.csv"], more=True)[0]
+
+    assert again.version.files.count() == 1 and empty.source_orders.count() == 1
 
 
 # S3 that does not answer
@@ -348,3 +498,27 @@ def test_the_steward_asks_for_the_list_chooses_a_file_and_sees_what_came_of_it(e
     assert chosen.status_code == 302
     assert "en attente du poste de la zone" in waiting
     assert empty.versions.get().get_absolute_url() in told
+
+
+def test_several_files_chosen_on_the_page_are_tables_of_a_version_in_preparation(empty, folder):
+    folder.put("patients.csv", PATIENTS)
+    folder.put("visits.csv", VISITS)
+    listed(empty)
+    client, page = signed_in(steward_of(empty.zone)), reverse("placed-files", args=[empty.slug])
+    options = {"format": "csv", "encoding": "utf-8", "delimiter": "comma", "header": "yes", "decimal": "."}
+
+    answer = client.post(page, {**options, "file": ["folder:patients.csv", "folder:visits.csv"]})
+    draft = empty.versions.get()
+    waiting = client.get(draft.get_absolute_url()).content.decode()
+    asked = client.get(draft.get_absolute_url(), headers={"HX-Request": "true"})
+    for order in empty.source_orders.order_by("pk"):
+        tasks.take_source(order.pk)
+    told = client.get(draft.get_absolute_url(), headers={"HX-Request": "true"})
+    there = client.get(draft.get_absolute_url()).content.decode()
+
+    assert (answer.status_code, answer.url) == (302, draft.get_absolute_url())
+    assert waiting.count("en cours de lecture par le poste de la zone") == 2 and "Aucun fichier" not in waiting
+    assert (asked.status_code, asked.headers.get("HX-Refresh")) == (204, None)
+    assert told.headers["HX-Refresh"] == "true"
+    assert "Examiner les 2 tables" in there and "en cours de lecture" not in there
+    assert f"version {draft.number}, en préparation" in client.get(page).content.decode()

@@ -27,8 +27,17 @@ class PlaceListing(models.Model):
         return f"{self.zone} {self.place}"
 
 
+class SourceOrderQuerySet(models.QuerySet):
+    def waiting(self):
+        """Those that the worker has not answered."""
+        return self.filter(file=None, problem="")
+
+
 class SourceOrder(models.Model):
-    """One file of a place that a person chose: the worker reads it once, and makes it a version or says why not."""
+    """One file of a place that a person chose: the worker reads it once and makes it a file of a version, or says why
+    not. `into` is the version in preparation that it joins as one of several tables; without one it is a version by
+    itself. What is taken back or given up takes its order along.
+    """
 
     dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="source_orders")
     place = models.CharField("lieu", max_length=8, choices=VersionFile.Place.choices)
@@ -38,13 +47,16 @@ class SourceOrder(models.Model):
     reading = models.JSONField("options de lecture", default=dict)
     asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     asked_at = models.DateTimeField(default=clock.now, editable=False)
-    version = models.OneToOneField(DatasetVersion, models.PROTECT, null=True, blank=True, related_name="order")
+    into = models.ForeignKey(DatasetVersion, models.CASCADE, null=True, blank=True, related_name="orders")
+    file = models.OneToOneField(VersionFile, models.CASCADE, null=True, blank=True, related_name="order")
     problem = models.TextField("motif de refus", blank=True)
+
+    objects = SourceOrderQuerySet.as_manager()
 
     class Meta:
         ordering = ["-pk"]
         constraints = [
-            models.CheckConstraint(condition=Q(version=None) | Q(problem=""), name="source_order_one_end"),
+            models.CheckConstraint(condition=Q(file=None) | Q(problem=""), name="source_order_one_end"),
         ]
 
     def __str__(self):
@@ -52,4 +64,8 @@ class SourceOrder(models.Model):
 
     @property
     def waits(self) -> bool:
-        return self.version_id is None and not self.problem
+        return self.file_id is None and not self.problem
+
+    @property
+    def version(self) -> DatasetVersion | None:
+        return self.file.version if self.file else None

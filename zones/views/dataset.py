@@ -8,6 +8,7 @@ from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _l
@@ -318,9 +319,15 @@ def _upload(request, dataset: Dataset, handler: sealing.SealingUploadHandler | N
     try:
         if several or actions.gathering(dataset):
             files = [
-                (one, form.reading_of(one, readings.get(one.resource or tables.name_of(one.file_name))))
+                (
+                    one,
+                    form.reading_of(
+                        one.file_name, readings.get(one.resource or tables.name_of(one.file_name)),
+                        resource=one.resource,
+                    ),
+                )
                 for one in handler.kept
-            ]
+            ]  # fmt: skip
             version = actions.gather_files(dataset, by=request.user, files=files)
             told = _("Fichiers reçus et scellés. Faites examiner la version quand toutes ses tables y sont.")
         else:
@@ -469,7 +476,16 @@ def version_detail(request, slug, number):
         "may_set_roles": permissions.may(request.user, "set_roles", dataset.zone),
     }
     if version.status == DatasetVersion.Status.DRAFT:
-        return render(request, "zones/version_gathering.html", context | {"missing": actions.tables_missing(version)})
+        orders = [order for order in version.orders.select_related("asked_by") if order.file_id is None]
+        context |= {
+            "missing": actions.tables_missing(version), "orders": orders, "waiting": any(one.waits for one in orders),
+        }  # fmt: skip
+        if request.headers.get("HX-Request"):  # asked again while files of the operator are read
+            answer = HttpResponse(status=204)
+            if not context["waiting"]:
+                answer["HX-Refresh"] = "true"
+            return answer
+        return render(request, "zones/version_gathering.html", context)
     if request.headers.get("HX-Request"):
         if waiting:
             return render(request, "zones/_version_progress.html", context)
