@@ -42,6 +42,8 @@ BEST = (
     ("release", "samir", "/remises/{release}/", 1280, 1400),
     ("journal", "anne", "/journal/?question=refus", 1280, 1180),
 )
+# Looked at whatever the links followed before them.
+ALSO = {"anne": ("/journal/mois/", "/journal/sante/", "/rapprochement/")}
 MOST_BYTES, MOST_BYTES_ALL = 150_000, 1_000_000
 DEPTH = 3  # links from the start
 PAGES = 60  # at most, for one person
@@ -81,7 +83,8 @@ def sign_in(page, email: str, password: str, secret: str) -> None:
 
 def walk(page, start: str, folder: Path, looks: tuple[str, ...]) -> list[str]:
     """Look at every kind of page reachable from `start`; returns the faults."""
-    seen, queue, faults = set(), [(start, 0)], []
+    seen, faults = set(), []
+    queue = [(start, 0), *((path, DEPTH) for path in ALSO.get(folder.name, ()))]
     while queue and len(seen) < PAGES:
         path, depth = queue.pop(0)
         kind = kind_of(path)

@@ -45,12 +45,13 @@ def jsonl(entries: Iterable[Entry], origin: str) -> Iterator[str]:
 
 
 def table(entries: Iterable[Entry], origin: str) -> Iterator[str]:
-    yield _row(COLUMNS)
+    yield row(COLUMNS)
     for entry in entries:
-        yield _row(_cells(entry))
+        yield row(_cells(entry))
 
 
-def _row(cells: Iterable[Any]) -> str:
+def row(cells: Iterable[Any]) -> str:
+    """One line of a table (RFC 4180), in which no cell starts a formula."""
     out = io.StringIO()
     csv.writer(out).writerow([f"'{cell}" if str(cell).startswith(FORMULA) else cell for cell in cells])
     return out.getvalue()

@@ -11,12 +11,14 @@ Takes a psycopg connection (autocommit) of the role `terrain_seq`, direct, never
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Protocol
 
 import psycopg
 import rfc8785
 
+from broker import clock
 from broker.audit import checkpoint, leaf, merkle, tiles
 from broker.audit.checkpoint import Checkpoint, InvalidNote
 from broker.audit.signer import Signed, SignerDown, SignerError
@@ -60,6 +62,15 @@ def closed_log(note: str, origin: str) -> str:
     if closed.origin == origin:
         raise CannotStart(f"TERRAIN_LOG_CONTINUES names this very log, {origin}: give the new one another LOG_ORIGIN")
     return note
+
+
+@lru_cache(maxsize=1024)
+def paris_day(hour: str) -> str:
+    """The day in Paris of an hour of UTC ("2026-11-22T23" is of 2026-11-23): a new day begins there on a whole hour."""
+    try:
+        return datetime.fromisoformat(f"{hour}:00").replace(tzinfo=UTC).astimezone(clock.PARIS).date().isoformat()
+    except OverflowError:  # the last hours of the year 9999
+        return hour[:10]
 
 
 class Signatory(Protocol):
@@ -185,7 +196,7 @@ class Sequencer:
                         if c is leaf.UNPARSED:
                             unread.append(index)
                         else:
-                            counts[c.at[:10], c.zone, c.org, c.conv, c.act, c.out, c.purp] += 1
+                            counts[paris_day(c.at[:13]), c.zone, c.org, c.conv, c.act, c.out, c.purp] += 1
                 cursor.executemany(
                     "INSERT INTO audit_tile (level, n, hashes) VALUES (%s, %s, %s) "
                     "ON CONFLICT (level, n) DO UPDATE SET hashes = EXCLUDED.hashes",

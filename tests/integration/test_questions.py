@@ -184,7 +184,7 @@ def test_a_question_finds_what_answers_and_nothing_else(asked, key, fields, want
 
 
 def test_the_design_s_fifteen_questions_are_there_by_number():
-    assert [question.number for question in QUESTIONS] == list(range(16))
+    assert [question.number for question in QUESTIONS if question.number] == list(range(1, 16))
     tested = {BY_KEY[key].number for key, _fields, _wanted in ANSWERS}
     assert tested == set(range(1, 15)) - {12}  # 12 and 15 have tests of their own
 

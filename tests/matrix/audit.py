@@ -22,6 +22,8 @@ ROUTES = {
     # everybody here belongs somewhere: each reads their part (broker.desk.journal.permissions)
     "audit-search": signed_in(200),
     "audit-entry": signed_in(404),
+    "audit-month": signed_in(200),
+    "POST audit-month-table": signed_in(200),
     # who may read may ask; nothing being signed yet, there is nothing to take away (409)
     "POST audit-bundle": signed_in(409),
     "POST audit-export": signed_in(409),

@@ -1,10 +1,11 @@
 """Reading the log is written in the log, before anything is shown."""
 
 from dataclasses import replace
+from datetime import date
 
 from broker.audit import search
 from broker.audit.actions import describe, recorded
-from broker.desk.journal import permissions, picture
+from broker.desk.journal import month, permissions, picture
 
 
 def read(query: search.Query, *, question: dict, before: int | None = None, by) -> search.Page:
@@ -13,6 +14,16 @@ def read(query: search.Query, *, question: dict, before: int | None = None, by) 
     The reading is outside the transaction of its event: a long one would hold back the sequencer."""
     within = _search(question, before=before, by=by)
     return search.page(replace(query, within=within), before=before)
+
+
+def count_month(
+    query: search.Query, first: date, *, question: dict, asked: dict[str, str], page: int, by
+) -> month.Report:
+    """The month that begins on `first`, counted within the reader's scope; written down, then read. Raises NotAllowed.
+
+    `asked` goes on into the search behind each cell."""
+    within = _search(question, before=None, by=by)
+    return month.report(replace(query, within=within), first, page=page, asked=asked)
 
 
 @recorded("log.search")

@@ -15,6 +15,7 @@ from broker.desk.journal.questions import BY_KEY, QUESTIONS
 from consent.forms import LongSelect
 from zones.models import Dataset, Zone
 
+FIRST_YEAR, LAST_YEAR = 2000, 9999  # between them, the months that a page can name
 MOST_CHOICES = 50  # a longer list is asked by its identifier: nobody reads two hundred lines to choose one
 OUTS = [
     ("", gettext_lazy("Tout")), ("allow", gettext_lazy("Fait")), ("deny", gettext_lazy("Refusé")),
@@ -61,7 +62,22 @@ class Day(forms.DateField):
     widget = DateInput(format="%Y-%m-%d")
 
 
-class QuestionForm(forms.Form):
+class ChoosingForm(forms.Form):
+    """A form that lets one choose among rows, or write an identifier where they are too many."""
+
+    def _choices(self, name: str, rows) -> None:
+        """The (slug, words) of `rows` to choose from, or a field to write in: one query either way."""
+        field = self.fields[name]
+        found = list(rows[: MOST_CHOICES + 1])
+        field.queryset = rows.model.objects.filter(pk__in=rows.order_by().values("pk"))
+        if len(found) <= MOST_CHOICES:
+            field.widget.choices = [("", field.empty_label), *found]
+            return
+        field.widget = TextInput(attrs={"autocapitalize": "off", "spellcheck": "false"})
+        field.help_text = _("L'identifiant qui termine l'adresse de sa page, par exemple « sejours-2026 ».")
+
+
+class QuestionForm(ChoosingForm):
     question = forms.ChoiceField(
         label=gettext_lazy("Question"), choices=[(q.key, q.title) for q in QUESTIONS], required=False,
         widget=LongSelect,
@@ -122,17 +138,6 @@ class QuestionForm(forms.Form):
             self.fields[name].error_messages["required"] = _("Cette question demande ce champ.")
         self.order_fields(["question", *needed])
 
-    def _choices(self, name: str, rows) -> None:
-        """The (slug, words) of `rows` to choose from, or a field to write in: one query either way."""
-        field = self.fields[name]
-        found = list(rows[: MOST_CHOICES + 1])
-        field.queryset = rows.model.objects.filter(pk__in=rows.order_by().values("pk"))
-        if len(found) <= MOST_CHOICES:
-            field.widget.choices = [("", field.empty_label), *found]
-            return
-        field.widget = TextInput(attrs={"autocapitalize": "off", "spellcheck": "false"})
-        field.help_text = _("L'identifiant qui termine l'adresse de sa page, par exemple « sejours-2026 ».")
-
     def clean(self):
         asked = super().clean()
         if asked.get("since") and asked.get("until") and asked["until"] < asked["since"]:
@@ -142,6 +147,39 @@ class QuestionForm(forms.Form):
     def told(self) -> dict[str, str]:
         """What was asked, as the log keeps it."""
         return {name: str(value) for name, value in self.cleaned_data.items() if value not in (None, "")}
+
+
+class MonthInput(_Written, forms.DateInput):
+    input_type = "month"
+
+
+class MonthForm(ChoosingForm):
+    """A month of the log, of all that one reads or of one zone."""
+
+    month = forms.DateField(
+        label=gettext_lazy("Mois"), input_formats=["%Y-%m"], widget=MonthInput(format="%Y-%m"),
+        error_messages={"invalid": gettext_lazy("Écrivez l'année puis le mois : 2026-11.")},
+    )  # fmt: skip
+    zone = forms.ModelChoiceField(
+        Zone.objects.none(), label=gettext_lazy("Zone"), required=False, to_field_name="slug",
+        empty_label=gettext_lazy("Toutes"), widget=LongSelect,
+    )  # fmt: skip
+
+    def __init__(self, *args, reader, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._choices("zone", permissions.zones_to_ask(reader).order_by("name").values_list("slug", "name"))
+
+    def clean_month(self):
+        month = self.cleaned_data["month"]
+        if not FIRST_YEAR <= month.year < LAST_YEAR:
+            raise forms.ValidationError(_("Le journal ne connaît pas cette année."))
+        return month
+
+    def told(self) -> dict[str, str]:
+        """What was asked, as the log keeps it."""
+        zone = self.cleaned_data["zone"]
+        asked = {"question": "mois", "month": f"{self.cleaned_data['month']:%Y-%m}"}
+        return {**asked, "zone": zone.slug} if zone else asked
 
 
 class TakenForm(forms.Form):

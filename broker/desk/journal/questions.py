@@ -63,6 +63,11 @@ def _other_purpose(query, asked):
     return replace(narrowed(query, act=phrases.ACCESSES), also=(joins.OTHER_PURPOSE,))
 
 
+def _under(query, asked):
+    """What was done under a convention, as a month's report counts it: not what is only about it."""
+    return replace(query, about=None, conv=tuple(one for one in query.about if one.startswith("cv:")))
+
+
 def _large(query, asked):
     return replace(narrowed(query, act=phrases.EXPORTED, out=("allow",)), also=(joins.more_rows_than(asked["rows"]),))
 
@@ -97,6 +102,8 @@ def _entry(query, asked):
 QUESTIONS = (
     Question("", 0, gettext_lazy("Tout le journal"), gettext_lazy("Les inscriptions les plus récentes d'abord."),
              _as_asked),
+    Question("sous-convention", 0, gettext_lazy("Ce qui s'est fait sous cette convention"),
+             gettext_lazy("Les actes accomplis sous elle : une ligne du rapport d'un mois."), _under, ("convention",)),
     Question("acces", 1, gettext_lazy("Qui a accédé à ce jeu de données ?"),
              gettext_lazy("Décisions, remises et téléchargements d'un jeu, sur une période."),
              lambda query, asked: accesses(query), ("dataset",)),

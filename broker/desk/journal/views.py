@@ -2,6 +2,7 @@
 
 import base64
 import tempfile
+from itertools import islice
 
 from django.http import FileResponse, Http404
 from django.shortcuts import render
@@ -11,11 +12,12 @@ from django.views.decorators.http import require_POST, require_safe
 from broker import clock
 from broker.audit import bundle, exports, state
 from broker.audit import search as search_log
-from broker.desk.journal import actions, conclusions, permissions, questions, telling, visits
-from broker.desk.journal.forms import BundleForm, QuestionForm, TakenForm
+from broker.desk.journal import actions, conclusions, month, permissions, questions, telling, visits
+from broker.desk.journal.forms import BundleForm, MonthForm, QuestionForm, TakenForm
 from broker.errors import BadInput
 
 MOST_LEAVES = 2**53 - 1  # the largest number that the log's own JSON holds (RFC 8785)
+MOST_COUNTS = 1_000_000  # lines of a month's table; a spreadsheet reads 1,048,576
 SPOOLED = 8 << 20  # bytes of a bundle kept in memory before it goes to a file
 
 
@@ -141,3 +143,49 @@ def export(request, form):
     out.seek(0)
     name = f"journal-{size}-{clock.today():%Y%m%d}.{chosen.name}"
     return FileResponse(out, as_attachment=True, filename=name, content_type=chosen.type)
+
+
+@require_safe
+def month_report(request):
+    """A month in figures, each with the search that lists what it counts."""
+    if not permissions.may_read(request.user):
+        actions.read(search_log.Query(), question=request.GET.dict(), by=request.user)  # refused, and written down
+    form = _month(request.GET, request.user)
+    report = None
+    if form.is_valid():
+        page, asked = request.GET.get("page", ""), {"zone": form.told().get("zone", "")}
+        report = actions.count_month(
+            _of_zone(form), form.cleaned_data["month"], question=form.told(), asked=asked,
+            page=int(page) if page.isascii() and page.isdecimal() and len(page) < 6 else 1, by=request.user,
+        )  # fmt: skip
+    return render(
+        request, "desk/audit_month.html", {"form": form, "report": report}, status=422 if form.errors else 200
+    )
+
+
+@require_POST
+def month_table(request):
+    """The same month as a table: every count, by day, zone, organisation, convention, act, outcome and purpose."""
+    form = _month(request.POST, request.user)
+    if not form.is_valid():
+        raise BadInput(_("Ce mois ne peut pas être emporté : choisissez-le sur la page du rapport."))
+    allowed = actions.allow_export(_of_zone(form), question=form.told(), form="month", by=request.user)
+    counted = month.rows(allowed or search_log.Query(), form.cleaned_data["month"])
+    out = tempfile.SpooledTemporaryFile(SPOOLED)  # noqa: SIM115  the response closes it
+    for number, line in enumerate(islice(counted, MOST_COUNTS + 2)):
+        if number > MOST_COUNTS:
+            raise BadInput(_("Ce mois tient plus de lignes qu'un tableur n'en lit : choisissez une zone."))
+        out.write(line.encode())
+    out.seek(0)
+    name = f"journal-{form.cleaned_data['month']:%Y-%m}.csv"
+    return FileResponse(out, as_attachment=True, filename=name, content_type="text/csv; charset=utf-8")
+
+
+def _month(asked, reader) -> MonthForm:
+    """The form of the month asked, or of this one."""
+    return MonthForm({"month": f"{clock.today():%Y-%m}", **asked.dict()}, reader=reader)
+
+
+def _of_zone(form: MonthForm) -> search_log.Query:
+    zone = form.cleaned_data["zone"]
+    return search_log.Query(zone=(zone.reference,)) if zone else search_log.Query()
