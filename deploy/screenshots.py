@@ -48,7 +48,7 @@ MOST_BYTES, MOST_BYTES_ALL = 150_000, 1_000_000
 DEPTH = 3  # links from the start
 PAGES = 60  # at most, for one person
 NOT_PAGES = re.compile(
-    r"\.(pdf|json|zip|txt|csv|py)$|^/(log/(check|cle|tile|preuve|releves/.|coherence/.)|static|telecharger|ordres|api|compte/2fa/rec|demo/h)|logout"
+    r"\.(pdf|json|jsonl|zip|txt|csv|py|sig|tsr|xml)$|^/(log/(check|cle|tile|preuve|releves/.|coherence/.)|static|telecharger|ordres|api|compte/2fa/rec|demo/h)|logout"
 )
 # What differs between two pages of one kind.
 VARIABLE = re.compile(r"(?<=/)([0-9a-f]{8}-[0-9a-f-]{27}|\d+|CV-[^/]+)(?=/|$)")

@@ -23,7 +23,9 @@ MAGIC, ENCRYPTED = b"PAR1", b"PARE"
 INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 WIDE = ("UBIGINT", "HUGEINT", "UHUGEINT")
 MOMENTS = ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE")
-FLAT = (*INTEGERS, *WIDE, *FLOATS, *MOMENTS, "BOOLEAN", "DATE", "TIME", "TIME WITH TIME ZONE", "VARCHAR", "UUID")
+FLAT = (*INTEGERS, *WIDE, *FLOATS, *MOMENTS, "BOOLEAN", "DATE", "TIME", "TIME WITH TIME ZONE", "VARCHAR", "UUID",
+        '"NULL"')  # fmt: skip
+NUMBERED = "file_row_number"  # the name under which the engine numbers the rows of a file: a column cannot bear it
 EXACT = 2**53  # whole numbers that a double holds exactly
 MIB = 1024**2
 
@@ -150,6 +152,8 @@ def _names(names: list[str], limits: dict[str, int]) -> None:
     for place, name in enumerate(names, start=1):
         if name != name.strip() or not name or any(ord(sign) < 32 for sign in name):
             raise Unfit("name", place=place)
+        if name.lower() == NUMBERED:
+            raise Unfit("taken_name", name=name)
         if len(name) > limits["name_signs"]:
             raise Unfit("long_name", place=place, most=limits["name_signs"])
         if name.lower() in seen:
@@ -238,6 +242,8 @@ def refusal(told: dict[str, Any]) -> str:
         "columns": _("%(count)s colonnes : %(most)s au plus. Découpez le fichier ou vérifiez le séparateur."),
         "name": _("Le nom de la colonne %(place)s est vide, commence ou finit par une espace, ou contient un signe "
                   "invisible. Renommez-la."),
+        "taken_name": _("« %(name)s » est un nom que le lecteur de fichiers Parquet garde pour lui. Renommez cette "
+                        "colonne."),
         "long_name": _("Le nom de la colonne %(place)s dépasse %(most)s signes. Renommez-la."),
         "same_name": _("Les colonnes %(first)s et %(second)s ont le même nom « %(name)s ». Renommez-en une."),
         "empty": _("Le fichier n'a aucune ligne de données. Choisissez-en un autre."),

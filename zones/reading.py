@@ -48,6 +48,7 @@ class Limits:
 
 
 LIMITS = Limits()
+csv.field_size_limit(LIMITS.line_bytes)  # a value over several lines is bounded as a line is
 
 
 class Unreadable(BadInput):
@@ -94,7 +95,7 @@ class Reading:
     age_on: str = ""  # FHIR patients: the day on which ages are told, ISO
     # Counted by the profile:
     blank_lines: int | None = None  # lines without any value, not kept; None until then
-    columns: tuple[str, ...] = field(default=())  # FHIR: the paths met, in order
+    columns: tuple[str, ...] = field(default=())  # FHIR, JSON lines: the paths or keys met, in order
     types: tuple[tuple[str, str], ...] = field(default=())  # Parquet: the columns in order, with the engine's types
     mended: dict[str, Any] = field(default_factory=dict)
 
@@ -164,13 +165,18 @@ KINDS = (
     (b"PK\x03\x04", "zip"), (b"%PDF-", "pdf"), (b"\xd0\xcf\x11\xe0", "xls"), (b"PAR1", "parquet"),
     (b"SQLite format 3", "sqlite"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\x89PNG", "image"),
     (b"\xff\xd8\xff", "image"), (b"7z\xbc\xaf", "zip"), (b"Rar!", "zip"), (b"BZh", "bzip2"), (b"\xfd7zXZ", "xz"),
-    (b"\x28\xb5\x2f\xfd", "zstd"), (GZIP, "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"), (GZIP, "gzip"), (b"<?xml", "markup"), (b"<!DOCTYPE", "markup"),
+    (b"<!doctype", "markup"), (b"<html", "markup"), (b"<HTML", "markup"),
 )  # fmt: skip
 
 
 def wrong_kind(first: bytes) -> str:
     """What a file that begins with `first` is instead of a text, and the mend; "" when nothing tells."""
-    kind = next((kind for sign, kind in KINDS if first.startswith(sign)), "")
+    bare = first.removeprefix(b"\xef\xbb\xbf")  # UTF-8's mark
+    kind = next((kind for sign, kind in KINDS if bare.startswith(sign)), "")
+    even, odd = any(first[0:40:2]), any(first[1:40:2])
+    if not kind and len(first) >= 8 and even != odd:
+        kind = "utf-16"  # without its mark: one byte in two of a plain text is null
     if not kind:
         return ""
     return {
@@ -180,6 +186,7 @@ def wrong_kind(first: bytes) -> str:
         "parquet": _("C'est un fichier Parquet. Donnez-lui un nom en .parquet et lisez-le comme tel."),
         "sqlite": _("C'est une base SQLite. Exportez une table en CSV."),
         "utf-16": _("Le texte est en UTF-16. Enregistrez-le en UTF-8, puis envoyez-le."),
+        "markup": _("C'est une page web ou un fichier XML. Exportez la table en CSV."),
         "image": _("C'est une image. Envoyez une table, en CSV."),
         "gzip": _("Le fichier est compressé deux fois. Décompressez-le une fois, puis envoyez-le."),
     }.get(kind, _("Cette compression n'est pas lue ici. Compressez avec gzip, ou pas du tout."))
@@ -490,6 +497,7 @@ def rows(
         return
     single = _cut_all(blocks)
     started = passed = sum(1 for _line in islice(single, reading.header_line - 1))
+    single = _checked_first(single, reading)
     reader = csv.reader(single, delimiter=reading.delimiter, strict=True)
     names: list[str] | None = None
     cures: list[tuple[int, Cure]] = []
@@ -504,7 +512,7 @@ def rows(
                 if reading.header:
                     names = _header(row, reading, seen, limits)
                     cures = _cures(names, reading, seen)
-                    if len(names) == 1 and (sign := next((s for s in DELIMITERS if s in names[0]), "")):
+                    if sign := _other_delimiter(names):
                         seen.proposed["delimiter"] = sign
                     yield names
                 else:
@@ -518,10 +526,14 @@ def rows(
                 blank += 1
                 yield None if reading.skip_blank else row
             elif len(row) != len(names):
+                sign = _other_delimiter(names)
                 raise Ragged(
-                    _("Ligne %(line)s : %(found)s valeurs au lieu de %(wanted)s. Vérifiez le séparateur et les "
-                      "guillemets de cette ligne.")
-                    % {"line": started + 1, "found": len(row), "wanted": len(names)}
+                    ngettext("Ligne %(line)s : %(found)s valeur au lieu de %(wanted)s. Vérifiez le séparateur et les "
+                             "guillemets de cette ligne.",
+                             "Ligne %(line)s : %(found)s valeurs au lieu de %(wanted)s. Vérifiez le séparateur et les "
+                             "guillemets de cette ligne.", len(row))
+                    % {"line": started + 1, "found": len(row), "wanted": len(names)},
+                    **({"delimiter": sign} if sign else {}),
                 )  # fmt: skip
             else:
                 for at, cure in cures:
@@ -529,10 +541,7 @@ def rows(
                 yield row
             started = passed + reader.line_num
     except csv.Error as error:
-        raise BadInput(
-            _("Ligne %(line)s : guillemets mal fermés (%(error)s). Doublez les guillemets qui sont dans un texte.")
-            % {"line": started + 1, "error": error}
-        ) from None
+        raise BadInput(_broken(str(error)) % {"line": started + 1, "size": csv.field_size_limit() // 1024}) from None
     if names is None and reading.stacked:
         raise BadInput(
             _("Le fichier n'a pas %(n)s tables l'une sous l'autre. Lisez-le à nouveau comme une seule table.")
@@ -542,6 +551,83 @@ def rows(
         raise BadInput(_("Le fichier est vide. Choisissez-en un autre."))
     if blank:
         (seen.mended if reading.skip_blank else seen.proposed)["skip_blank"] = blank
+
+
+def _other_delimiter(names: list[str]) -> str:
+    """The separator that a header of one name holds, "" otherwise."""
+    return next((sign for sign in DELIMITERS if sign in names[0]), "") if len(names) == 1 else ""
+
+
+def _checked_first(single: Iterator[str], reading: Reading) -> Iterator[str]:
+    """The lines, once the first one is seen to be no object of JSON and no setting of a workbook."""
+    first = next(single, "")
+    begun = first.lstrip()
+    if begun.startswith("{"):
+        try:
+            found = json.loads(begun)
+        except (ValueError, RecursionError):
+            found = None
+        if isinstance(found, dict):
+            raise Unreadable(
+                _("Ligne %(line)s : c'est un objet JSON, pas une ligne de CSV. Lisez ce fichier en JSON par lignes.")
+                % {"line": reading.header_line},
+                format="fhir" if "resourceType" in found else "ndjson",
+            )
+    if told := WORKBOOK_SIGN.fullmatch(begun.strip()):
+        sign = told["sign"]
+        raise Unreadable(
+            _("Ligne %(line)s : « %(text)s » est un réglage de tableur, pas un en-tête. Lisez à partir de la ligne "
+              "suivante.") % {"line": reading.header_line, "text": begun.strip()},
+            header_line=reading.header_line + 1, **({"delimiter": sign} if sign in DELIMITERS else {}),
+        )  # fmt: skip
+    yield first
+    yield from single
+
+
+# What Excel writes and reads above a table to name its separator.
+WORKBOOK_SIGN = re.compile(r'"?sep=(?P<sign>.?)"?', re.IGNORECASE)
+
+
+HEADER_WITHIN = 40  # lines looked at for a header that is not the first
+
+
+def header_below(blocks: Iterable[str], reading: Reading) -> dict[str, Any]:
+    """Where the header may stand below lines of words: its line, and its separator if it is another; {} otherwise.
+
+    It has no empty, repeated or figure-like cell, and the three rows below it (or those there are) have as many cells.
+    """
+    if not reading.header:
+        return {}
+    held = list(islice(_cut_all(blocks), HEADER_WITHIN))
+    for sign in dict.fromkeys((reading.delimiter, *DELIMITERS)):
+        reader = csv.reader(held, delimiter=sign)
+        found: list[tuple[int, list[str]]] = []
+        started = 1
+        try:
+            for row in reader:
+                found.append((started, [cell.strip() for cell in row]))
+                started = reader.line_num + 1
+        except csv.Error:
+            continue
+        for at, (line, cells) in enumerate(found):
+            below = [row for _line, row in found[at + 1 : at + 4] if row]
+            told = len(cells) > 1 and all(cells) and len(set(cells)) == len(cells)
+            told = told and not any(TOLD_AS_FIGURE.fullmatch(cell) for cell in cells)
+            if told and below and all(len(row) == len(cells) for row in below):
+                other = {"delimiter": sign} if sign != reading.delimiter else {}
+                return {"header_line": line, **other} if line > reading.header_line else {}
+    return {}
+
+
+def _broken(error: str) -> str:
+    """What the CSV reader's complaint means, with the mend. Source: Modules/_csv.c of CPython."""
+    if "new-line" in error:
+        return _("Ligne %(line)s : un retour chariot seul hors des guillemets. Enregistrez le fichier avec les fins de "
+                 "ligne de Windows ou d'Unix, et mettez entre guillemets un texte de plusieurs lignes.")  # fmt: skip
+    if "field limit" in error:
+        return _("Ligne %(line)s : une valeur dépasse %(size)s Kio. Vérifiez les guillemets fermants, ou découpez ce "
+                 "texte.")  # fmt: skip
+    return _("Ligne %(line)s : guillemets mal fermés. Doublez les guillemets qui sont dans un texte.")
 
 
 @dataclass
@@ -635,11 +721,48 @@ def _json_objects(single: Iterator[str]) -> Iterator[tuple[int, dict | None]]:
             raise BadInput(
                 _("Ligne %(line)s : ce n'est pas un objet JSON. Écrivez un objet par ligne.") % {"line": number}
             )
+        if "\\u" in line:
+            _only_signs(found, number)
         yield number, found
 
 
+def _only_signs(found: dict, line: int) -> None:
+    """Raises BadInput where a text holds what JSON can write and UTF-8 or a table cannot: half a sign, a null."""
+    told = json.dumps(found, ensure_ascii=False)
+    if "\\u0000" in told.replace("\\\\", ""):
+        raise BadInput(_("Ligne %(line)s : octet nul (\\u0000) dans un texte. Retirez-le.") % {"line": line})
+    if HALF_A_SIGN.search(told):
+        raise BadInput(
+            _("Ligne %(line)s : un texte contient la moitié d'un signe (\\uD800 à \\uDFFF). Écrivez-le en entier, ou "
+              "retirez-le.") % {"line": line}
+        )  # fmt: skip
+
+
+HALF_A_SIGN = re.compile("[\ud800-\udfff]")
+
+
+def json_columns(blocks: Iterable[str], *, limits: Limits = LIMITS) -> tuple[str, ...]:
+    """The keys of a file of JSON lines, in the order met: exports leave out a key that has no value."""
+    keys: dict[str, None] = {}
+    for number, found in _json_objects(_cut_all(blocks)):
+        if found is None or found.keys() <= keys.keys():
+            continue
+        keys |= dict.fromkeys(found)
+        if not all(key.strip() for key in found):
+            raise BadInput(_("Ligne %(line)s : une clé n'a pas de nom. Donnez-lui-en un.") % {"line": number})
+        if len(keys) > limits.columns:
+            raise BadInput(
+                _("Ligne %(line)s : plus de %(most)s clés différentes. Exportez moins d'éléments, ou mettez-les en "
+                  "lignes.") % {"line": number, "most": limits.columns}
+            )  # fmt: skip
+    if not keys:
+        raise BadInput(_("Le fichier est vide. Choisissez-en un autre."))
+    checked_names(list(keys), limits=limits)
+    return tuple(keys)
+
+
 def _json_rows(single: Iterator[str], limits: Limits, reading: Reading, seen: Seen) -> Iterator[list[str] | None]:
-    """One JSON object a line; the first one names the columns."""
+    """One JSON object a line. The columns are those that `json_columns` found, else those of the first line."""
     names: list[str] | None = None
     cures: list[tuple[int, Cure]] = []
     for number, found in _json_objects(single):
@@ -647,8 +770,8 @@ def _json_rows(single: Iterator[str], limits: Limits, reading: Reading, seen: Se
             yield None
             continue
         if names is None:
-            names = checked_names(list(found), limits=limits)
-            keys = list(found)
+            keys = list(reading.columns or found)
+            names = checked_names(keys, limits=limits)
             cures = _cures(names, reading, seen)
             yield names
         for key, value in found.items():
@@ -739,7 +862,7 @@ NOT_MISSING_IN_CP1252 = bytes(b for b in range(256) if b not in (0x81, 0x8D, 0x8
 def accepted(reading: Reading, proposed: dict[str, Any]) -> Reading:
     """`reading` with the options that an examination proposed."""
     changes: dict[str, Any] = {name: True for name in ("skip_blank", "one_line", "number_nameless") if name in proposed}
-    changes |= {name: proposed[name] for name in ("encoding", "delimiter", "format") if name in proposed}
+    changes |= {name: proposed[name] for name in ("encoding", "delimiter", "format", "header_line") if name in proposed}
     if "century" in proposed:
         changes["century"] = (*reading.century, *proposed["century"])
     if "absent" in proposed:
@@ -810,8 +933,13 @@ def proposals_in_words(proposed: dict[str, Any]) -> list[tuple[str, str]]:
         )
     if encoding := proposed.get("encoding"):
         told.append(("encoding", _("le texte n'est pas en UTF-8 : le lire en %(encoding)s") % {"encoding": encoding}))
+    if line := proposed.get("header_line"):
+        told.append(
+            ("header_line", _("l'en-tête semble être à la ligne %(n)s : passer ce qui est au-dessus") % {"n": line})
+        )
     if sign := proposed.get("delimiter"):
-        told.append(("delimiter", _("une seule colonne : lire avec le séparateur « %(sign)s »") % {"sign": sign}))
+        said = _("tabulation") if sign == "\t" else sign
+        told.append(("delimiter", _("lire avec le séparateur « %(sign)s »") % {"sign": said}))
     if tables := proposed.get("stacked"):
         parts = ", ".join(f"« {name} » ({_n(count)})" for name, count in tables)
         told.append(
@@ -823,6 +951,8 @@ def proposals_in_words(proposed: dict[str, Any]) -> list[tuple[str, str]]:
         )
     if proposed.get("format") == "fhir":
         told.append(("format", _("ce sont des ressources FHIR : les mettre à plat")))
+    if proposed.get("format") == "ndjson":
+        told.append(("format", _("ce sont des objets JSON : les lire en JSON par lignes")))
     return told
 
 

@@ -23,6 +23,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyrage
 from django.conf import settings
@@ -42,6 +43,8 @@ from zones.reading import (
     encoding_of,
     expand,
     fhir_columns,
+    header_below,
+    json_columns,
     lines,
     stacked_tables,
     write_clear,
@@ -215,8 +218,10 @@ def _write_clear(file: VersionFile, path: Path, *, checked: bool, covered_by: st
         return lines(expand(original, limits=limits), reading.encoding, limits=limits)
 
     reading = Reading.of(file.reading)
-    if reading.format == "fhir" and checked:  # its columns are known once every line has been seen
-        reading = dataclasses.replace(reading, columns=fhir_columns(blocks(), reading, limits=limits))
+    if checked and reading.format in ("fhir", "ndjson"):  # the columns are known once every line has been seen
+        fhir = reading.format == "fhir"
+        found = fhir_columns(blocks(), reading, limits=limits) if fhir else json_columns(blocks(), limits=limits)
+        reading = dataclasses.replace(reading, columns=found)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     if reading.format == "parquet":
         with os.fdopen(descriptor, "wb") as whole:
@@ -277,6 +282,12 @@ def guess_stack(source: Source, *, covered_by: str = "") -> list[tuple[str, int]
     """The tables that a file of text holds one under the other; [] when it is one table."""
     reading = Reading.of(_file(source).reading)
     return stacked_tables(lines(expand(open_source(source, covered_by=covered_by)), reading.encoding), reading)
+
+
+def guess_header(source: Source, *, covered_by: str = "") -> dict[str, Any]:
+    """The line of a header that stands below a title or remarks, and its separator; {} where none is seen."""
+    reading = Reading.of(_file(source).reading)
+    return header_below(lines(expand(open_source(source, covered_by=covered_by)), reading.encoding), reading)
 
 
 def literal(text: str) -> str:

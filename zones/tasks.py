@@ -20,7 +20,7 @@ from broker.errors import BadInput, TerrainError
 from zones import actions, parquet, places, placing, rules, sealing, suggestion, tables
 from zones.models import DatasetVersion, SourceOrder, VersionFile, Zone
 from zones.reading import Ragged, Reading, Unreadable
-from zones.sources import clear_copy, clear_scratch, guess_encoding, guess_stack, relation
+from zones.sources import clear_copy, clear_scratch, guess_encoding, guess_header, guess_stack, relation
 
 MEMORY = 1024  # MiB for the engine; what does not fit spills into the scratch folder
 PATIENCE = 1800  # seconds
@@ -146,9 +146,11 @@ def _profiled(version: DatasetVersion, files: list[VersionFile], at: list[Versio
             tell({"step": "open", "percent": 5})
             try:
                 path = copies.enter_context(clear_copy(file, checked=True, covered_by="data.profile"))
-            except Ragged:
+            except Ragged as ragged:
                 if stacked := guess_stack(file, covered_by="data.profile"):
                     raise _stacked(stacked) from None
+                if not ragged.proposed:
+                    ragged.proposed = guess_header(file, covered_by="data.profile")
                 raise
             _one_table(file)
             relations[file.table.name] = relation(path, file.reading)
@@ -161,6 +163,8 @@ def _profiled(version: DatasetVersion, files: list[VersionFile], at: list[Versio
                 "kinds": {name: parquet.kind_of(declared) for name, declared in file.reading.get("types", [])},
             }
             found[file.table.name] = run_apart(order, tell=tell)
+            if len(found[file.table.name]["columns"]) == 1 and file.reading["format"] == "csv" and not file.proposed:
+                file.proposed = guess_header(file, covered_by="data.profile")
         at.clear()
         links = _links(version, files, found, relations, str(path.parent)) if len(files) > 1 else {}
         personal = version.dataset.is_personal

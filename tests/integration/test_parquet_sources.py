@@ -53,6 +53,7 @@ KINDS = {
     "with_zone": (pa.array([1_704_099_600_000, None, None], pa.timestamp("ms", "Europe/Paris")), "timestamp"),
     "nanoseconds": (pa.array([1, 2, None], pa.timestamp("ns")), "timestamp"),
     "truth": (pa.array([True, False, None]), "text"),
+    "nothing_of_pandas": (pa.nulls(3), "empty"),
     "words": (pa.array(["é", "?", ""]), "text"),
     "codes": (pa.array(["01", "02", "?"]).dictionary_encode(), "text"),
 }
@@ -86,7 +87,7 @@ def test_every_value_is_the_text_that_a_csv_would_hold(tmp_path):
 
     assert rows[0] == (
         1, "1", "18446744073709551615", "7", "0.5", "10", "1.20", "2024-02-29", "2024-01-01 10:00:00",
-        "2024-01-01 09:00:00", "1970-01-01 00:00:00", "true", "é", "01",
+        "2024-01-01 09:00:00", "1970-01-01 00:00:00", "true", None, "é", "01",
     )  # fmt: skip
     assert rows[1][0] == 2 and rows[1][-2:] == (None, "02")
 
@@ -132,6 +133,7 @@ UNREADABLE = {
     "columns equal after case folding": (written({"Age": [1], "age": [2]}), "1 et 2 ont le même nom « age »"),
     "a column without a name": (written({"": [1], "age": [2]}), "Le nom de la colonne 1 est vide"),
     "a name that hides a sign": (written({"a\x1b[2J": [1]}), "Le nom de la colonne 1"),
+    "a name of the engine's": (written({"File_Row_Number": [1]}), "« File_Row_Number » est un nom que le lecteur"),
     "ten thousand columns": (written({f"c{n}": [1] for n in range(10_000)}), "10000 colonnes : 1000 au plus"),
     "no row": (written({"a": pa.array([], pa.int64())}), "aucune ligne de données"),
     "a null byte": (written({"a": ["x\0y"]}), "octet nul"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 from django.urls import reverse
+from django.utils.html import escape
 
 from tests.actors import signed_in
 from tests.integration.test_sources import (  # noqa: F401  fixtures
@@ -20,7 +21,7 @@ from tests.integration.test_sources import (  # noqa: F401  fixtures
     upload,
 )
 from zones import actions, sources
-from zones.reading import Reading, mends_in_words
+from zones.reading import Reading, mends_in_words, proposals_in_words
 
 pytestmark = pytest.mark.django_db
 
@@ -196,6 +197,33 @@ def test_a_single_column_that_holds_semicolons_proposes_them(empty):  # noqa: F8
     version = profiled(sealed(empty, b"a;b\n1;2\n"))
 
     assert version.proposed == {"delimiter": ";"}
+
+
+def test_an_export_of_a_french_workbook_is_mended_step_by_step(empty):  # noqa: F811
+    lines = ["Service de cardiologie, export du 3 mars", "", "âge;admis le;poids", *["40;21/08/2023;60,5"] * 6]
+    client = signed_in(steward_of(empty.zone))
+
+    version = profiled(sealed(empty, "\r\n".join(lines).encode("cp1252")))
+    accepted = []
+    while version.proposed:
+        accepted.append(sorted(version.proposed))
+        page = client.get(version.get_absolute_url()).content.decode()
+        keys = [key for key, words in proposals_in_words(version.proposed) if escape(words) in page]
+        version = reread(client, version, *keys)
+
+    assert accepted == [["encoding"], ["delimiter", "header_line"], ["dates"]]
+    assert (version.status, version.rows) == ("profiled", 6)
+    assert clear_of(version)[:2] == ["âge,admis le,poids", '40,2023-08-21,"60,5"']
+
+
+def test_objects_that_leave_out_keys_are_read_when_sent_as_csv(empty):  # noqa: F811
+    first = profiled(sealed(empty, b'{"a":1}\n' + b'{"b":"x","a":2}\n' * 6))
+    assert first.status == "refused" and first.proposed == {"format": "ndjson"}
+
+    second = reread(signed_in(steward_of(empty.zone)), first, "format")
+
+    assert [(c.name, c.profile["missing"]) for c in empty.columns.all()] == [("a", 0), ("b", 1)]
+    assert clear_of(second)[:3] == ["a,b", "1,", "2,x"]
 
 
 def test_the_mends_of_the_last_version_are_kept_for_the_next_file(empty):  # noqa: F811

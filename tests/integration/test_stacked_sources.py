@@ -111,4 +111,4 @@ def test_the_lines_above_the_header_are_passed_and_errors_keep_their_lines(empty
 
     assert (good.status, good.rows) == ("profiled", 2), good.problem
     assert set(empty.columns.values_list("name", flat=True)) == {"id", "age"}
-    assert "Ligne 5 : 1 valeurs au lieu de 2" in bad.problem
+    assert "Ligne 5 : 1 valeur au lieu de 2" in bad.problem

@@ -13,7 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.errors import BadInput
-from zones.reading import GZIP, Limits, Reading, expand, lines, rows, write_clear
+from zones.reading import (
+    GZIP,
+    Limits,
+    Reading,
+    Unreadable,
+    expand,
+    header_below,
+    json_columns,
+    lines,
+    rows,
+    write_clear,
+)
 
 STAYS = Path(__file__).resolve().parents[2] / "deploy" / "demo" / "data" / "diabetic_data.csv.gz"
 
@@ -60,6 +71,50 @@ def test_json_lines_keep_their_figures_as_written():
     assert read(content, format="ndjson") == [["a", "b"], ["1.50", ""], ["x", "true"]]
 
 
+def test_a_key_that_some_objects_leave_out_is_a_column_all_the_same():
+    content = ['{"a": 1}\n{"b": 2, "a": 3}\n', '{"c": null}\n']
+    columns = json_columns(content)
+
+    found = list(rows(content, Reading(format="ndjson", columns=columns)))
+
+    assert found == [["a", "b", "c"], ["1", "", ""], ["3", "2", ""], ["", "", ""]]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("{}\n{}\n", "vide"), ('{"a": 1}\n{"": 2}\n', "Ligne 2 : une clé n'a pas de nom"),
+     ('{"a": 1, "A": 2}\n', "Les colonnes 1 et 2 ont le même nom")],
+)  # fmt: skip
+def test_keys_that_make_no_columns_are_refused_with_their_mend(content, message):
+    with pytest.raises(BadInput, match=message):
+        json_columns([content])
+
+
+METER = "PRM;Type;Unité\n09111;Courbe;W\nHorodate;Valeur\n2024-01-01T00:00:00+01:00;12\n2024-01-01T00:30:00+01:00;14\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "reading", "found"),
+    [
+        ("Export du 3 mars\nservice;;\nage;ville;note\n1;Rouen;2\n", {"delimiter": ";"}, {"header_line": 3}),
+        ("Export du 3 mars\n\nage;ville\n1;Rouen\n2;Brest\n", {}, {"header_line": 3, "delimiter": ";"}),
+        (METER, {"delimiter": ";"}, {"header_line": 3}),
+        ("age,ville\n1,Rouen\n2\n", {}, {}),
+        ("vitesse\n12\n13\n", {}, {}),
+        ("1,2\n3,4\n", {"header": False}, {}),
+    ],
+)
+def test_a_header_below_words_is_found_with_its_separator(content, reading, found):
+    assert header_below([content], Reading(**reading)) == found
+
+
+def test_one_column_of_semicolons_and_decimal_commas_proposes_the_semicolon():
+    with pytest.raises(Unreadable) as refused:
+        read(b"age;poids\n1;60,5\n", size=99)
+
+    assert refused.value.proposed == {"delimiter": ";"}
+
+
 def test_columns_without_a_header_are_numbered():
     assert read(b"1,2\n3,4\n", header=False) == [["colonne_1", "colonne_2"], ["1", "2"], ["3", "4"]]
 
@@ -69,9 +124,19 @@ BAD = [
     (b"\n\n", {}, "vide"),
     ("a,b\n1,2\nx,é\n".encode("latin-1"), {}, "Ligne 3, colonne 3 : l'octet 0xE9"),
     (b"a,b\n1,\x81\n", {"encoding": "cp1252"}, "Ligne 2, colonne 3"),
-    (b"a,b\n1,2\n1\n", {}, "Ligne 3 : 1 valeurs au lieu de 2"),
+    (b"a,b\n1,2\n1\n", {}, "Ligne 3 : 1 valeur au lieu de 2"),
     (b'a,b\n"1\n2",3\n1,2,3\n', {}, "Ligne 4 : 3 valeurs au lieu de 2"),
     (b'a,b\n1,"2\n', {}, "Ligne 2 : guillemets"),
+    (b'a,b\n1,"2" x\n', {}, "Ligne 2 : guillemets mal fermés. Doublez"),
+    (b"a,b\r1,2\r3,4\r", {}, "Ligne 1 : un retour chariot seul"),
+    (b'a,b\n1,"' + b"x\n" * 600_000 + b'"\n', {"size": 65536}, "Ligne 2 : une valeur dépasse 1024 Kio"),
+    ("nom,âge\n1,2\n".encode("utf-16"), {}, "en UTF-16"),
+    ("nom,âge\n1,2\n".encode("utf-16-le"), {"size": 99}, "en UTF-16"),
+    (b"\xef\xbb\xbf<!DOCTYPE html><p>404</p>\n", {"size": 99}, "une page web"),
+    (b"sep=;\na;b\n1;2\n", {"delimiter": ";"}, "Ligne 1 : « sep=; » est un réglage de tableur"),
+    (b'{"a":"x","b":2}\n', {}, "Ligne 1 : c'est un objet JSON"),
+    (b'{"a": "\\ud83d\\ude00"}\n{"a": "\\ud83d"}\n', {"format": "ndjson"}, "Ligne 2 : un texte contient la moitié"),
+    (b'{"a": "\\\\u0000"}\n{"a": "x\\u0000"}\n', {"format": "ndjson"}, "Ligne 2 : octet nul"),
     (b"a,,c\n1,2,3\n", {}, "La colonne 2 de l'en-tête"),
     (b"a,b,A\n1,2,3\n", {}, "Les colonnes 1 et 3"),
     (b"a" * 121 + b",b\n1,2\n", {}, "colonne 1 dépasse 120 signes"),
