@@ -677,11 +677,14 @@ def expected_tables(inputs: Inputs, tables: dict[str, Read]) -> tuple[dict[str, 
                 stay = [n for n in stay if len(holders[group[n]]) >= k]
             k_min = min((len(holders[group[n]]) for n in stay), default=None)
         kin = [one["column"] for one in table.told["keys"] if one["of"] == [top, recipe["subjects"]["column"]]]
+        there = cohort if cohort is not None else {who[n] for n in stay}
         for name_of_kin in kin:
             values[name][name_of_kin] = [
-                keyed[row[name_of_kin]][:32] if cohort is not None and row[name_of_kin] in cohort else None
-                for row in rows
+                keyed[row[name_of_kin]][:32] if row[name_of_kin] in there else None for row in rows
             ]
+        nobodys = {
+            one: sum(rows[n][one] is not None and values[name][one][n] is None for n in stay) for one in kin
+        }  # fmt: skip
         stays[name] = stay
         lost = {"small_class": len(rows) - len(stay)}
         if table.of_persons:
@@ -690,6 +693,7 @@ def expected_tables(inputs: Inputs, tables: dict[str, Read]) -> tuple[dict[str, 
             lost |= {reason: fates[name].count(reason) for reason in reasons}
             lost["minor"] = fates[name].count("minor") + fates[name].count("") - len(rows)
         counts[name] = {"rows_in": len(table.rows), "rows_out": len(stay), "k_min": k_min, "dropped": lost}
+        counts[name]["emptied"] = nobodys
     emptied = {name: without_dangling(name, tables, values, stays, recipe["subjects"]) for name in stays}
     for name, stay in stays.items():
         for column, held in emptied[name].items():

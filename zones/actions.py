@@ -971,13 +971,15 @@ def key_problem(columns: Iterable[Column]) -> str:
             continue
         key = by_pk[column.references_id]
         names = {"name": column.path, "key": key.path}
-        if key.table_id == column.table_id:
-            return _("« %(name)s » renvoie à sa propre table : une clé mène à une autre table.") % names
-        if column.role not in KEY_ROLES or column.role != key.role:
+        if key.pk == column.pk:
+            return _("« %(name)s » renvoie à elle-même : choisissez la clé de la ligne qu'elle désigne.") % names
+        is_another = column.role == ColumnRole.RECORD_KEY  # that of another row or person than the row's own
+        if column.role not in KEY_ROLES or key.role not in KEY_ROLES or (column.role != key.role and not is_another):
             return (
-                _("« %(name)s » renvoie à « %(key)s » : donnez le même rôle aux deux, clé du sujet ou clé de lien.")
+                _("« %(name)s » renvoie à « %(key)s » : donnez à cette clé le rôle de clé du sujet ou de clé de lien, "
+                  "et à la colonne le même, ou clé de lien si elle désigne une autre personne que la ligne.")
                 % names
-            )
+            )  # fmt: skip
         met = {column.pk}
         while key.references_id is not None:
             if key.pk in met:

@@ -328,7 +328,7 @@ def schema(tables: Iterable[tuple[str, int | None, str]], arrows: Iterable[Arrow
     order = [name for name, _rows, _key in tables]
     parents: dict[str, set[str]] = {name: set() for name in order}
     for arrow in arrows:
-        if arrow.child in parents and arrow.parent in parents:
+        if arrow.child in parents and arrow.parent in parents and arrow.child != arrow.parent:
             parents[arrow.child].add(arrow.parent)
     level: dict[str, int] = dict.fromkeys(order, 0)
     for _round in order:  # as many rounds as tables settle every chain; a circle, which no rule allows, ends too
@@ -354,6 +354,11 @@ def schema(tables: Iterable[tuple[str, int | None, str]], arrows: Iterable[Arrow
         if arrow.child not in boxes or arrow.parent not in boxes:
             continue
         start, end = boxes[arrow.child], boxes[arrow.parent]
+        if start is end:  # out of the top of its box and back into it
+            x, y = start.x + BOX_WIDTH - 40, start.y
+            path = f"M{x:g} {y:g} C{x:g} {y - ABOVE:g} {x + 28:g} {y - ABOVE:g} {x + 28:g} {y - 6:g}"
+            lines.append((path, arrow.of_subject, f"{arrow.child}.{arrow.name} → {arrow.parent}"))
+            continue
         x1, y1 = start.x, start.y + BOX_HEIGHT / 2
         x2, y2 = end.x + BOX_WIDTH + 6, end.y + BOX_HEIGHT / 2
         bend = BETWEEN / 2

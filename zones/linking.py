@@ -4,7 +4,8 @@
 
 The order holds `tables` (SQL of each by its name, every column text), `pairs` ([[table, column], [table, column]]: a
 column and a key), `scratch`, `memory` (MiB). The last line holds `links`: the rows of each pair that bear a value,
-those that are found, and the same of distinct values. No value leaves.
+those that are found, the same of distinct values, and, where both are of one table, the rows that bear their own key.
+No value leaves.
 """
 
 import json
@@ -51,7 +52,12 @@ def links(order: dict[str, Any], tell=lambda line: None) -> dict[str, Any]:
             FROM c LEFT JOIN k ON c.v = k.v
             """
         ).fetchone() or (0, 0, 0, 0)
-        found.append({"held": int(held), "found": int(parents), "values": int(values), "known": int(known)})
+        own = 0
+        if child_table == key_table:
+            same = f"SELECT count(*) FROM {loaded[child_table]} WHERE {quoted(child)} = {quoted(key)}"
+            own = (connection.execute(same).fetchone() or (0,))[0]
+        counts = {"held": held, "found": parents, "values": values, "known": known, "own": own}
+        found.append({name: int(count) for name, count in counts.items()})
     return {"links": found}
 
 

@@ -51,6 +51,11 @@ PERSONS = frozenset(
 )
 LISTS_OF_CODES = frozenset(("concept", "vocabulary", "vocabulaire", "code", "nomenclature", "referentiel", "lookup"))
 BIRTH = re.compile(r"birth ?date|date of birth|birth datetime|year of birth|birth ?year|dob|naissance", re.IGNORECASE)
+# What a row of a table calls another row of it.
+OTHER_ROW = frozenset(
+    ("parent", "mother", "father", "mere", "pere", "child", "enfant", "previous", "preceding", "precedent",
+     "precedente", "next", "suivant", "suivante", "manager", "superieur", "replaced", "remplace", "origin")
+)  # fmt: skip
 LONG_KEY = 16  # signs on average: such values meet by being the same things, short numbers also by chance
 ENOUGH = 0.9  # share of distinct values found, for a key that no name speaks for
 ENOUGH_NAMED = 0.5  # the same, when the name says which table is meant
@@ -79,7 +84,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A column and the key of another table whose values it may hold. Names of (table, column)."""
+    """A column and the key whose values it may hold, of another table or of its own. Names of (table, column)."""
 
     child: tuple[str, str]
     key: tuple[str, str]
@@ -94,6 +99,7 @@ class Link:
     found: int
     values: int  # distinct values of the child
     known: int  # of which the key holds
+    own: int = 0  # rows that bear their own key: of a column that only repeats it, all of them
 
     @property
     def orphans(self) -> int:
@@ -141,6 +147,15 @@ def is_named_after(column: Seen, key: Seen) -> bool:
     return bool(meant) and meant <= words and _is_own(key)
 
 
+def is_other_row(column: Seen, key: Seen) -> bool:
+    """Whether a column may name another row of its own table: called so, or after the table, or as long as its key. One
+    with a different value in each row is a key itself."""
+    if column.is_unique or (column.table, column.name) == (key.table, key.name):
+        return False
+    alike = key.type == "text" and column.length >= LONG_KEY and abs(key.length - column.length) < 1
+    return alike or is_named_after(column, key) or not OTHER_ROW.isdisjoint(_words(column.name))
+
+
 def pairs(columns: Sequence[Seen], declared: Iterable[Pair] = ()) -> list[Pair]:
     """What is worth measuring: by name, by the length of what both hold, and what a person declared."""
     known = keys(columns)
@@ -152,7 +167,11 @@ def pairs(columns: Sequence[Seen], declared: Iterable[Pair] = ()) -> list[Pair]:
         if known.get(column.table) == column and _is_own(column):
             continue
         for key in known.values():
-            if key.table == column.table or (key.type == "integer") != (column.type == "integer"):
+            if (key.type == "integer") != (column.type == "integer"):
+                continue
+            if key.table == column.table:
+                if is_other_row(column, key) and column.distinct <= key.distinct:
+                    found[Pair((column.table, column.name), (key.table, key.name))] = None
                 continue
             alike = key.type == "text" and column.length >= LONG_KEY and abs(key.length - column.length) < 1
             if is_named_after(column, key) or (alike and column.distinct <= key.distinct):
@@ -170,6 +189,10 @@ def links(columns: Sequence[Seen], measured: Iterable[Link]) -> dict[tuple[str, 
         if child is None or key is None or known.get(key.table) != key or link.values == 0:
             continue
         named = is_named_after(child, key)
+        if key.table == child.table:
+            named = not OTHER_ROW.isdisjoint(_words(child.name))
+            if link.own == link.found:
+                continue
         share = link.known / link.values
         if share < (ENOUGH_NAMED if named else ENOUGH) or (not named and link.values < 2):
             continue
@@ -203,7 +226,8 @@ def suggested(
     for column in columns:
         place = (column.table, column.name)
         if link := found.get(place):
-            role = "subject_key" if link.pair.key[0] == persons else "record_key"
+            is_own = link.pair.key[0] == persons != column.table
+            role = "subject_key" if is_own else "record_key"
             told[place] = (
                 role,
                 _("ses valeurs sont celles de %(key)s : %(share)s %% des lignes y trouvent la leur")
@@ -212,7 +236,7 @@ def suggested(
         elif known.get(column.table) == column and column.table == persons:
             told[place] = ("subject_key", _("« %(table)s » a une ligne par personne") % {"table": column.table})
         elif place in held:
-            told[place] = ("record_key", _("d'autres tables renvoient à cette colonne"))
+            told[place] = ("record_key", _("d'autres lignes renvoient à cette colonne"))
         elif personal and is_birth(column):
             told[place] = ("birth", _("le nom désigne une naissance"))
     return told

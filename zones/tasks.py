@@ -166,9 +166,9 @@ def _profiled(version: DatasetVersion, files: list[VersionFile], at: list[Versio
             if len(found[file.table.name]["columns"]) == 1 and file.reading["format"] == "csv" and not file.proposed:
                 file.proposed = guess_header(file, covered_by="data.profile")
         at.clear()
-        links = _links(version, files, found, relations, str(path.parent)) if len(files) > 1 else {}
+        links = _links(version, files, found, relations, str(path.parent))
         personal = version.dataset.is_personal
-        keys = tables.suggested(_columns_of(found), links, personal=personal) if len(files) > 1 else {}
+        keys = _suggested(_columns_of(found), links, personal=personal)
         columns_of = {
             file.table.name: [
                 _column(one, file, rows=found[file.table.name]["rows"], links=links, keys=keys)
@@ -184,6 +184,16 @@ def _profiled(version: DatasetVersion, files: list[VersionFile], at: list[Versio
         proposed = {**file.proposed, **_dates_to_mend(told, Reading.of(file.reading))}
         seen.append(actions.SeenTable(file, told["rows"], file.reading, proposed, columns))
     return seen
+
+
+def _suggested(
+    columns: list[tables.Seen], links: dict[tuple[str, str], tables.Link], *, personal: bool
+) -> dict[tuple[str, str], tuple[str, str]]:
+    """The roles that keys speak for. Of a single table, only of the columns that name its own rows."""
+    told = tables.suggested(columns, links, personal=personal)
+    if len({column.table for column in columns}) > 1:
+        return told
+    return {place: told[place] for place in {*links, *(link.pair.key for link in links.values())} & told.keys()}
 
 
 def _measure_classes(
@@ -288,7 +298,7 @@ def _stated(files: list[VersionFile]) -> Iterator[tables.Pair]:
     table_of = {counts["resource"]: name for name, counts in laid.items() if counts}
     for name, counts in laid.items():
         for path, (resource, by) in counts.get("keys", {}).items():
-            if table_of.get(resource, name) != name:
+            if resource in table_of:
                 yield tables.Pair((name, path), (table_of[resource], by))
 
 

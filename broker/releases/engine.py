@@ -571,7 +571,7 @@ class TablesBuild(Build):
             *(f"terrain_merged_{n}" for n in range(len(one.merged))),
             *(f"terrain_clipped_{n}" for n in range(len(one.clipped))),
             *(f"terrain_blanked_{n}" for n in range(len(one.blanked))),
-            *(f"terrain_emptied_{n}" for n in range(len(one.references))),
+            *(f"terrain_emptied_{n}" for n in range(len(one.emptied))),
         ]
         sums = []
         if changed:
@@ -594,7 +594,7 @@ class TablesBuild(Build):
             "merged": dict(zip(names[: cut[0]], sums[: cut[0]], strict=True)),
             "clipped": dict(zip(names[cut[0] : cut[1]], sums[cut[0] : cut[1]], strict=True)),
             "blanked": dict(zip(names[cut[1] :], sums[cut[1] : cut[2]], strict=True)),
-            "emptied": dict(zip([name for name, _of in one.references], sums[cut[2] :], strict=True)),
+            "emptied": dict(zip(one.emptied, sums[cut[2] :], strict=True)),
             "bounds": bounds,
             "losses": {
                 name: [list(row) for row in self.engine.execute(one.losses(name)).fetchall()] for name in one.quasi

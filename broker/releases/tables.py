@@ -362,10 +362,9 @@ class TablePlan(Plan):
         """Rows of the cohort and of no small class, ranked within their subject."""
         columns = ["m.terrain_line", "m.terrain_sid", "m.terrain_h"]
         joins = ""
-        if self._is_in_cohort:
-            for number, name in enumerate(self.kin):
-                joins += f" LEFT JOIN cohort kin_{number} ON kin_{number}.subject = m.{name_of(name)}"
-        met = {}
+        for number, name in enumerate(self.kin):
+            joins += f" LEFT JOIN {self._persons()} kin_{number} ON kin_{number}.subject = m.{name_of(name)}"
+        met = {name: f"kin_{number}.terrain_h" for number, name in enumerate(self.kin)}
         for number, (name, target) in enumerate(self.references):
             rows = f"SELECT DISTINCT m.{name_of(self.keys[name][1])} AS value FROM {target._left()}"
             joins += f" LEFT JOIN ({rows}) met_{number} ON met_{number}.value = m.{name_of(name)}"
@@ -373,7 +372,7 @@ class TablePlan(Plan):
         for column in self.shown:
             name = column["name"]
             if name in self.kin:
-                columns.append(f"substr(kin_{self.kin.index(name)}.terrain_h, 1, 32) AS {name_of(name)}")
+                columns.append(f"substr({met[name]}, 1, 32) AS {name_of(name)}")
             elif name in met:
                 columns.append(f"{met[name]} AS {name_of(name)}")
             else:
@@ -390,6 +389,18 @@ class TablePlan(Plan):
             "AS BIGINT) AS event_rank"
         )
         return self._make("kept", f"SELECT {', '.join(columns)} FROM {self._left(joins)}", step="kept", percent=72)
+
+    @property
+    def emptied(self) -> list[str]:
+        """The columns that are empty where what they name does not leave, in the order in which they are counted."""
+        return [*self.kin, *(name for name, _table in self.references)]
+
+    def _persons(self) -> str:
+        """The subjects who leave: the cohort, or those of the rows of the only table."""
+        if self.whole.has_cohort:
+            return "cohort"
+        leaving = f"SELECT DISTINCT m.terrain_sid FROM {self.whole.head._left()}"
+        return f"(SELECT subject, terrain_h FROM subject WHERE terrain_sid IN ({leaving}))"
 
     @property
     def _is_in_cohort(self) -> bool:

@@ -131,8 +131,9 @@ def test_a_steward_confirms_keys_with_roles(dataset, steward):
 
 
 WRONG_KEYS = [
-    ({"stays.PATIENT": ("measure", "patients.Id")}, "même rôle"),
-    ({"stays.PATIENT": ("subject_key", "stays.Id")}, "propre table"),
+    ({"stays.PATIENT": ("measure", "patients.Id")}, "donnez à cette clé le rôle"),
+    ({"stays.PATIENT": ("subject_key", "stays.Id")}, "donnez à cette clé le rôle"),
+    ({"stays.Id": ("record_key", "stays.Id")}, "elle-même"),
     ({"stays.PATIENT": ("subject_key", "stays.nowhere")}, "inconnue"),
     ({"stays.COST": ("subject_key", "")}, "Une seule colonne"),
     ({"stays.Id": ("record_key", "events.STAY")}, "un seul sens"),
@@ -150,6 +151,41 @@ def test_a_key_that_leads_nowhere_is_refused(dataset, steward):
                 by=steward,
                 roles={path: actions.ChosenRole(role, references=key) for path, (role, key) in changes.items()},
             )
+
+
+FAMILIES = b"Id,BIRTHDATE,MOTHER\n" + b"".join(
+    b"p-%016d,19%02d-01-02,%s\n" % (n, n, b"p-%016d" % (n // 2) if n > 1 else b"") for n in range(40)
+)
+FOLLOWED = b"stay_id,patient_id,previous_stay_id,copy_id\n" + b"".join(
+    b"%d,p-%016d,%s,%d\n" % (n, n % 30, b"%d" % (n - 30) if n >= 30 else b"", n) for n in range(90)
+)
+
+
+def test_rows_that_name_other_rows_of_their_own_table_are_measured_and_confirmed(dataset, steward):
+    registered(dataset, steward, {"patients.csv": FAMILIES, "stays.csv": FOLLOWED})
+
+    assert keys_of(dataset) == {
+        "patients.MOTHER": "patients.Id", "stays.patient_id": "patients.Id", "stays.previous_stay_id": "stays.stay_id",
+    }  # fmt: skip
+    suggested = {c.path: c.suggested_role for c in dataset.columns.all()}
+    assert (suggested["patients.MOTHER"], suggested["patients.Id"]) == ("record_key", "subject_key")
+    assert (suggested["stays.previous_stay_id"], suggested["stays.stay_id"]) == ("record_key", "record_key")
+    accept(dataset, steward)
+    actions.publish_dataset(dataset, by=steward)
+    page = signed_in(steward).get(dataset.get_absolute_url()).content.decode()
+    assert "<code>previous_stay_id</code> → <code>stays.stay_id</code>" in page
+
+
+def test_a_single_table_whose_rows_name_each_other_says_so(dataset, steward):
+    registered(dataset, steward, {"stays.csv": FOLLOWED})
+    client = signed_in(steward)
+
+    roles = client.get(reverse("column-roles", args=[dataset.slug]) + "?revue=1").content.decode()
+
+    found = {c.path: c.suggested_role for c in dataset.columns.exclude(suggested_role="")}
+    assert keys_of(dataset) == {"previous_stay_id": "stays.stay_id"}
+    assert found["previous_stay_id"] == found["stay_id"] == "record_key"
+    assert '<option value="stay_id" selected>' in roles and "key:previous_stay_id" in roles
 
 
 def test_two_files_of_one_table_are_told_apart(dataset, steward):
@@ -256,7 +292,8 @@ def test_omop_is_one_dataset_of_twelve_tables_with_its_keys(dataset, steward, re
     persons = {f"{table}.person_id" for table in (*events, "DEATH", "OBSERVATION_PERIOD", "VISIT_OCCURRENCE")}
     assert {path for path, key in keys.items() if key == "PERSON.person_id"} == persons
     visits = {path for path, key in keys.items() if key == "VISIT_OCCURRENCE.visit_occurrence_id"}
-    assert visits == {f"{table}.visit_occurrence_id" for table in events}
+    before = "VISIT_OCCURRENCE.preceding_visit_occurrence_id"  # a row that names another of its own table
+    assert visits == {f"{table}.visit_occurrence_id" for table in events} | {before}
     providers = {path for path, key in keys.items() if key == "PROVIDER.provider_id"}
     assert providers == {f"{table}.provider_id" for table in (*events, "VISIT_OCCURRENCE")}
     assert set(keys) == persons | visits | providers, "a code of CONCEPT is no key"

@@ -126,8 +126,7 @@ ATTACKS = [
     ),
     ("UPDATE zones_column SET path = 'elsewhere.' || name", "column_path"),
     (
-        "UPDATE zones_column c SET references_id = (SELECT id FROM zones_column k WHERE k.table_id = c.table_id "
-        "AND k.id <> c.id LIMIT 1)",
+        "UPDATE zones_column c SET references_id = c.id",
         "column_reference",
     ),
     (

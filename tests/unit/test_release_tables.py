@@ -1,6 +1,7 @@
 """A recipe over several tables: who leaves, with which rows, under which keys. The real engine, without a database."""
 
 import copy
+import csv
 import hmac
 import zipfile
 from datetime import date
@@ -9,7 +10,21 @@ import pytest
 
 from broker.releases import engine, manifest
 from broker.releases.tables import TablePlan, TablesPlan, columns_of, quasi_of, tables_of
-from tests.tables import CATEGORY, KEEP, KEY, RECORD, TOKEN_KEY, build, care_record, column, opened, table
+from tests.recompute import Inputs, recompute
+from tests.tables import (
+    CATEGORY,
+    KEEP,
+    KEY,
+    PSEUDONYM,
+    RECORD,
+    REKEYED,
+    TOKEN_KEY,
+    build,
+    care_record,
+    column,
+    opened,
+    table,
+)
 
 
 def token(subject: str) -> str:
@@ -238,6 +253,65 @@ def test_a_reference_to_a_row_that_does_not_leave_is_empty_and_counted(tmp_path)
     assert {by_value[value] for value in ("1.5", "2.5", "3.5", "4.5", "5.5")} == there
     assert told["labs"]["emptied"] == {"visit": 2} and told["visits"]["emptied"] == {"carer": 0}
     assert manifest._told_of_table(told["labs"])["references_emptied"] == {"visit": 2}
+
+
+def followed(recipe: dict) -> dict:
+    """The recipe, whose visits name the one before."""
+    visits = recipe["tables"][1]
+    visits["columns"].append(column("before", REKEYED, role="record_key"))
+    visits["source_columns"].append("before")
+    visits["keys"].append({"column": "before", "of": ["visits", "visit"]})
+    return recipe
+
+
+def test_a_row_that_names_another_of_its_table_names_it_still_unless_it_stays(tmp_path):
+    lines = RECORD["visits"]
+    given = record(patients=["patient-6,Hal Noel,1980-01-01,H,patient-4"])
+    given["visits"] = [
+        f"{lines[0]},before", f"{lines[1]},", f"{lines[2]},visit-100", f"{lines[3]},visit-101",
+        f"{lines[4]},visit-104", f"{lines[5]},visit-104",
+    ]  # fmt: skip
+    opposed = [token("patient-4")]
+
+    last = build(tmp_path, followed(care_record(k=1)), given, opposed=opposed)
+
+    rows, told = opened(tmp_path / "out"), {one["name"]: one for one in last["result"]["tables"]}
+    held = {row["visit"]: row["before"] for row in rows["visits"]}
+    named = [rekeyed("visits.visit", f"visit-10{n}") for n in range(5)]
+    assert held == {named[0]: "", named[1]: named[0], named[2]: named[1], named[3]: ""}
+    assert told["visits"]["emptied"] == {"carer": 0, "before": 1}, "the visit of whoever objects"
+    mothers = {row["pseudonym"]: row["mother"] for row in rows["patients"]}
+    assert mothers[pseudonym("patient-6")] == mothers[pseudonym("patient-1")] == ""
+    assert told["patients"]["emptied"] == {"mother": 2}, "one objects, one is nobody here"
+    inputs = Inputs(
+        source=tmp_path, recipe=followed(care_record(k=1)), pseudonym_key=KEY, token_key=TOKEN_KEY, opposed=opposed,
+        clear=(tmp_path / "out").read_bytes(), sources={name: tmp_path / f"{name}.csv" for name in given},
+    )  # fmt: skip
+    assert recompute(inputs).failed == []
+
+
+def test_a_single_table_keeps_the_persons_and_rows_that_it_names_if_they_leave(tmp_path):
+    stays = table(
+        "stays",
+        [
+            column("stay", REKEYED, role="record_key"), column("patient", PSEUDONYM, role="subject_key"),
+            column("mother", REKEYED, role="record_key"), column("before", REKEYED, role="record_key"),
+            column("birth", {"kind": "drop"}, "date", "birth"), column("day", {"kind": "drop"}, "date", "timestamp"),
+        ],
+        subject={"column": "patient"}, event="day",
+        keys=[{"column": "stay", "of": ["stays", "stay"]}, {"column": "mother", "of": ["stays", "patient"]},
+              {"column": "before", "of": ["stays", "stay"]}],
+    )  # fmt: skip
+    recipe = {**care_record(k=1), "tables": [stays], "subjects": {"table": "stays", "column": "patient"}}
+    lines = ["stay,patient,mother,before,birth,day", "s1,p1,p2,,1980-01-01,2020-01-01",
+             "s2,p2,p3,s3,1980-01-01,2020-01-01", "s3,p3,,s1,2015-01-01,2020-01-01"]  # fmt: skip
+
+    last = build(tmp_path, recipe, {"stays": lines})
+
+    rows = list(csv.DictReader((tmp_path / "out").open()))
+    found = {row["stay"]: (row["mother"], row["before"]) for row in rows}
+    assert found == {rekeyed("stays.stay", "s1"): (pseudonym("p2"), ""), rekeyed("stays.stay", "s2"): ("", "")}
+    assert last["result"]["tables"][0]["emptied"] == {"mother": 1, "before": 1}, "the third one is a child"
 
 
 @pytest.mark.parametrize(

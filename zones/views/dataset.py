@@ -223,7 +223,8 @@ def _set_key(column) -> None:
     link = column.profile.get("link")
     confirmed = column.references and (column.references.table.name, column.references.name)
     column.key = confirmed or (tuple(link["of"]) if link and not column.role else None)
-    column.key_path = ".".join(column.key) if column.key else ""
+    several = column.path != column.name
+    column.key_path = tables.path_of(*column.key, several=several) if column.key else ""
     measured = link if link and tuple(link["of"]) == column.key else None
     column.found = measured and measured["found"]
     column.orphans = measured and measured["held"] - measured["found"]
@@ -607,7 +608,7 @@ def column_roles(request, slug):
         column.chosen_class = request.POST.get(f"class:{column.path}", column.sensitive_class)
         held = column.key_path if column.role or review else ""
         column.chosen_key = request.POST.get(f"key:{column.path}", held)
-        column.keys = [key.path for key in keys if key.table_id != column.table_id]
+        column.keys = [key.path for key in keys if key.pk != column.pk]
     context = {
         "review": review,
         "by_role": _by_role(columns) if review else [],
@@ -616,6 +617,7 @@ def column_roles(request, slug):
         "parts": parts,
         "schema": _schema(parts),
         "several": len(parts) > 1,
+        "has_keys": any(column.keys for column in columns),
         "roles": ColumnRole.choices,
         "classes": SensitiveClass.choices,
         "problem": problem,
@@ -635,7 +637,7 @@ def _as_suggested(column) -> actions.ChosenRole:
 def _suggested_key(column, role: str) -> str:
     """The path of the key that was measured, for a column whose role takes one."""
     link = column.profile.get("link")
-    return ".".join(link["of"]) if link and role in actions.KEY_ROLES else ""
+    return tables.path_of(*link["of"], several=column.path != column.name) if link and role in actions.KEY_ROLES else ""
 
 
 def _by_role(columns) -> list[tuple[str, list[str]]]:
