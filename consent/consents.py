@@ -24,6 +24,7 @@ from broker.accounts.models import Organisation
 from broker.audit.actions import describe, recorded
 from broker.epoch.actions import raise_epoch
 from broker.errors import BadInput, WrongState
+from broker.keys import subject
 from broker.keys.store import WORKER
 from consent import intake, permissions
 from consent.models import Consent, ConsentImport, ConsentWithdrawal, Recipients, SealedRequest
@@ -199,6 +200,7 @@ def record(request_id: int, *, token: bytes, by=WORKER) -> str:
     else:
         told = "recorded" if _write(dataset, [(token, agreed)], request, channel=facts["channel"]) else "already"
     _about(dataset, request.receipt, outcome=told)
+    describe(sub=subject.reference(dataset.zone_id, token))
     request.delete()
     return told
 
@@ -285,7 +287,7 @@ def record_withdrawal(request_id: int, *, token: bytes, by=WORKER) -> int:
     raise_epoch(("dataset", str(dataset.pk)) if dataset else ("zone", str(zone.pk)))
     describe(
         obj=("consent", request.receipt), zone=zone.reference, org=zone.operator,
-        detail={"dataset": dataset.slug if dataset else ""},
+        detail={"dataset": dataset.slug if dataset else ""}, sub=subject.reference(zone.pk, token),
     )  # fmt: skip
     request.delete()
     return count

@@ -18,6 +18,7 @@ from broker.audit.actions import describe, recorded
 from broker.audit.actor import Actor
 from broker.epoch.actions import raise_epoch
 from broker.errors import BadInput, WrongState
+from broker.keys import subject
 from broker.keys.store import WORKER
 from consent import intake, permissions
 from consent.models import ObjectionRequest, Opposition, SealedRequest
@@ -84,7 +85,8 @@ def record(request_id: int, *, token: bytes, by=WORKER) -> bool:
         )
         raise_epoch(("zone", str(zone.pk)))
     describe(
-        obj=("opposition", request.receipt), zone=zone.reference, org=zone.operator, detail={"already": known}
+        obj=("opposition", request.receipt), zone=zone.reference, org=zone.operator, detail={"already": known},
+        sub=subject.reference(zone.pk, token),
     )  # fmt: skip
     request.delete()
     return not known
@@ -115,6 +117,7 @@ def withdraw(zone: Zone, *, by, receipt: str) -> Opposition:
     opposition = row.first()
     if opposition is None:
         raise BadInput(_("Aucune opposition en vigueur ne porte ce numéro ici : relisez le récépissé de la personne."))
+    describe(sub=subject.reference(zone.pk, bytes(opposition.token)))
     opposition.withdrawn_at = clock.now()
     opposition.save(update_fields=["withdrawn_at"])
     raise_epoch(("zone", str(zone.pk)))

@@ -36,8 +36,8 @@ class Query:
 
     `actor` and `sub` are tokens (16 bytes each, see `tokens_of`), `obj` is "type:id"; `about` holds references of
     objects or of conventions, either of which answers; `only` is the place of one leaf. `also` asks what no index
-    answers: such a query is read `SCANNED` leaves at a time, from leaf `floor` on. `within` is what the reader may
-    see: one of these must hold too.
+    answers: such a query is read `SCANNED` leaves at a time, from leaf `floor` on. Of `either` one must hold too, and
+    of `within`, which is what the reader may see.
     """
 
     actor: tuple[bytes, ...] | None = None
@@ -55,6 +55,7 @@ class Query:
     since: datetime | None = None
     until: datetime | None = None
     also: tuple[Condition, ...] = ()
+    either: "tuple[Query, ...] | None" = None
     within: "tuple[Query, ...] | None" = None
     floor: int = 0
 
@@ -64,7 +65,7 @@ class Query:
         values: list[Any] = []
         for field in fields(self):
             wanted = getattr(self, field.name)
-            if field.name in ("also", "within"):
+            if field.name in ("also", "either", "within"):
                 continue
             if field.name == "about" and wanted is not None:
                 conditions.append("(i.obj = ANY(%s) OR i.conv = ANY(%s))")
@@ -87,11 +88,13 @@ class Query:
         if self.floor:
             conditions.append("i.leaf_index >= %s")
             values.append(self.floor)
-        if self.within is not None:
-            limits = [limit.where() for limit in self.within]
-            conditions.append(" OR ".join(f"({sql})" for sql, _values in limits) if limits else "false")
+        for limits in (self.either, self.within):
+            if limits is None:
+                continue
+            wheres = [limit.where() for limit in limits]
+            conditions.append(" OR ".join(f"({sql})" for sql, _values in wheres) if wheres else "false")
             conditions[-1] = f"({conditions[-1]})"
-            values += [value for _sql, several in limits for value in several]
+            values += [value for _sql, several in wheres for value in several]
         for asked in self.also:  # last: what costs most is asked of what is left
             conditions.append(f"({asked.sql})")
             values += [self.floor if value is Floor else value for value in asked.values]
@@ -210,6 +213,33 @@ def tokens_of(*references: str) -> tuple[bytes, ...]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pseudonym FROM audit_subject_key WHERE subject_ref = ANY(%s)", [list(references)])
         return tuple(bytes(row[0]) for row in cursor.fetchall())
+
+
+def pseudonyms_of(subs: Sequence[bytes]) -> tuple[bytes, ...]:
+    """These pseudonyms, and the others of the same references; an erased one stands alone."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pseudonym FROM audit_subject_key WHERE subject_ref IN "
+            "(SELECT subject_ref FROM audit_subject_key WHERE pseudonym = ANY(%s))",
+            [list(subs)],
+        )
+        return tuple({*subs, *(bytes(row[0]) for row in cursor.fetchall())})
+
+
+def subs_about(objects: Sequence[str]) -> tuple[bytes, ...]:
+    """The pseudonyms of those whom the events about these objects concern."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT DISTINCT sub FROM audit_index WHERE obj = ANY(%s) AND sub IS NOT NULL", [list(objects)])
+        return tuple(bytes(row[0]) for row in cursor.fetchall())
+
+
+def objects_concerning(subs: Sequence[bytes], *, most: int) -> tuple[str, ...]:
+    """The objects of the events that concern these pseudonyms."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT obj FROM audit_index WHERE sub = ANY(%s) AND obj IS NOT NULL LIMIT %s", [list(subs), most]
+        )
+        return tuple(row[0] for row in cursor.fetchall())
 
 
 def references_of(tokens: Sequence[str]) -> dict[str, str]:

@@ -82,10 +82,10 @@ def _ask(zone: Zone, *, by, kind: str, sealed: bytes) -> Inquiry:
 
 
 @recorded("trace.answer")
-def keep(inquiry: Inquiry, *, found: dict, by=WORKER) -> Inquiry:
-    """Write the answer and forget the question."""
+def keep(inquiry: Inquiry, *, found: dict, sub: str | None = None, by=WORKER) -> Inquiry:
+    """Write the answer and forget the question; `sub` is the erasable reference of whom it was about."""
     row = Inquiry.objects.select_for_update(of=("self",)).select_related("zone__operator").get(pk=inquiry.pk)
-    describe(obj=row, zone=row.zone.reference, org=row.zone.operator, detail={"kind": row.kind})
+    describe(obj=row, zone=row.zone.reference, org=row.zone.operator, sub=sub, detail={"kind": row.kind})
     row.status = Inquiry.Status.FAILED if "problem" in found else Inquiry.Status.ANSWERED
     row.found, row.sealed, row.answered_at = found, b"", clock.now()
     row.save(update_fields=["status", "found", "sealed", "answered_at"])
@@ -101,16 +101,18 @@ def forget_old() -> int:
 
 
 @sensitive_variables()
-def answer(inquiry: Inquiry) -> dict:
-    """What the worker finds. The clear question lives in this frame alone."""
+def answer(inquiry: Inquiry) -> tuple[dict, str | None]:
+    """What the worker finds, and the reference of the person it was about. The clear question lives in this frame
+    alone."""
     keys, ref = KeyStore(), f"zone:{inquiry.zone_id}"
     secret = keys.open("source", ref, covered_by="trace.answer").decode()
     text = pyrage.decrypt(bytes(inquiry.sealed), [pyrage.x25519.Identity.from_str(secret.strip())]).decode()
     if inquiry.kind == K.SUBJECT:
         token = subject.token(keys.open("token", ref, covered_by="trace.answer"), text)
         held = TraceEntry.objects.filter(token=token, release__convention__zone=inquiry.zone_id)
-        return {"releases": [str(pk) for pk in held.values_list("release", flat=True).order_by("release")]}
-    return _origin(inquiry.zone, text.splitlines())
+        found = {"releases": [str(pk) for pk in held.values_list("release", flat=True).order_by("release")]}
+        return found, subject.reference(inquiry.zone_id, token)
+    return _origin(inquiry.zone, text.splitlines()), None
 
 
 def _origin(zone: Zone, lines: list[str]) -> dict:

@@ -144,12 +144,13 @@ def answer_inquiry(inquiry_id: str) -> None:
     inquiry = Inquiry.objects.select_related("zone").get(pk=inquiry_id)
     if inquiry.status != Inquiry.Status.WAITING:
         return
+    sub = None
     try:
-        found = inquiries.answer(inquiry)
+        found, sub = inquiries.answer(inquiry)
     except (TerrainError, pyrage.DecryptError) as error:
         words = str(error) if isinstance(error, TerrainError) else _("La question ne s'ouvre pas avec cette clé.")
         found = {"problem": words}
-    inquiries.keep(inquiry, found=found)
+    inquiries.keep(inquiry, found=found, sub=sub)
 
 
 # Seconds for somebody who waits: never behind a build, and one at a time, so that a worker stays for the persons.

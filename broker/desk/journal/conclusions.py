@@ -17,6 +17,12 @@ FOLLOWED = 200  # events of one request that are read to tell its delay
 
 def conclude(key: str, asked: dict, query: search.Query, lines: list[dict], *, reader) -> list[str]:
     """The sentences above the inscriptions of question `key`; none for most."""
+    if key == "sujet":
+        return [
+            _("Ce que cette personne a demandé, et ce qui lui fut répondu : oppositions, consentements, recherches de "
+              "traces. Ses données n'y sont pas : une remise en contient des milliers d'autres, et le journal ne nomme "
+              "personne. Où elles sont allées se demande à l'opérateur, qui seul la connaît par son numéro.")
+        ]  # fmt: skip
     if key == "decision":
         return _rules_in_force(lines)
     if key == "approbation":

@@ -111,7 +111,7 @@ class QuestionForm(ChoosingForm):
     out = forms.ChoiceField(label=gettext_lazy("Issue"), choices=OUTS, required=False, widget=LongSelect)
     decision = forms.UUIDField(label=gettext_lazy("Numéro de la décision"), required=False)
     subject = forms.CharField(
-        label=gettext_lazy("Numéro de récépissé"), required=False, max_length=26, widget=TextInput
+        label=gettext_lazy("Récépissé, recherche de traces ou jeton"), required=False, max_length=36, widget=TextInput
     )
     rows = forms.IntegerField(label=gettext_lazy("Plus de lignes que"), required=False, min_value=0, widget=NumberInput)
     entry = forms.CharField(

@@ -18,6 +18,7 @@ from consent.models import Consent, ConsentWithdrawal, Convention, Opposition
 from zones.models import Dataset, DatasetVersion
 
 TOKEN = re.compile(r"p:[0-9a-f]{32}")
+UUID = re.compile(joins.UUID, re.IGNORECASE)
 MOST = 2_000  # objects of one dataset that a question names
 
 
@@ -52,7 +53,8 @@ def _as_asked(query, asked):
 
 
 def _subject(query, asked):
-    return replace(query, about=receipts_of(asked["subject"]))
+    subs, objects = subject_of(asked["subject"].strip())
+    return replace(query, either=(search.Query(sub=subs), search.Query(obj=objects)))
 
 
 def _without_convention(query, asked):
@@ -111,7 +113,7 @@ QUESTIONS = (
              gettext_lazy("Par son adresse électronique, ou par le jeton qu'une inscription lui donne."), _as_asked,
              ("person",)),
     Question("sujet", 3, gettext_lazy("Tout ce qui touche ce patient, cet usager ou ce foyer"),
-             gettext_lazy("Par le numéro d'un de ses récépissés : le journal ne connaît d'une personne rien d'autre."),
+             gettext_lazy("Par un récépissé, une recherche de traces, ou le jeton qu'une inscription lui donne."),
              _subject, ("subject",)),
     Question("refus", 4, gettext_lazy("Tous les refus, et pourquoi"),
              gettext_lazy("Chaque refus avec les règles qui l'ont motivé."),
@@ -205,6 +207,20 @@ def files_of(text: str) -> tuple[str, ...]:
         return objects_of(text)
     numbers = Convention.objects.filter(ref=text).values_list("application_id", flat=True)
     return tuple(f"application:{number}" for number in numbers)
+
+
+def subject_of(text: str) -> tuple[tuple[bytes, ...], tuple[str, ...]]:
+    """(pseudonyms, objects) of the subject of a receipt, of an inquiry, or of the token "p:…" that a leaf shows.
+
+    The receipts under one pseudonym, and the pseudonyms of one receipt, are those of one person, year after year: the
+    log's erasable table says so. A receipt that was written before events named their subject is found by its row."""
+    if TOKEN.fullmatch(text):
+        subs, objects = (bytes.fromhex(text[2:]),), ()
+    else:
+        objects = (f"inquiry:{text.lower()}",) if UUID.fullmatch(text) else receipts_of(text.upper())
+        subs = search.subs_about(objects)
+    subs = search.pseudonyms_of(subs)
+    return subs, tuple(sorted({*objects, *search.objects_concerning(subs, most=MOST)}))
 
 
 def receipts_of(receipt: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 Details go five years after the end of the convention they are about, ten years after an event without one. A person's
 tokens can be resolved for three years: after the year they served, and after the end of every convention of theirs.
+The pseudonym under which a subject said no, agreed or asked goes three years after its year.
 The platform itself erases, by night, at the term; nobody does it before.
 """
 
@@ -26,14 +27,14 @@ DETAILS_DUE = """
 """
 TOKENS_DUE = """
     SELECT k.period, k.subject_ref FROM audit_subject_key k
-    WHERE k.subject_ref ~ '^user:[0-9]+$' AND k.period::int < extract(year FROM %(today)s::date) - %(years)s
-      AND NOT EXISTS (
+    WHERE k.subject_ref ~ '^(user:[0-9]+$|subject:)' AND k.period::int < extract(year FROM %(today)s::date) - %(years)s
+      AND CASE WHEN k.subject_ref LIKE 'subject:%%' THEN true ELSE NOT EXISTS (
         SELECT FROM consent_convention c
         WHERE least(c.ends_on, c.terminates_on) >= %(today)s::date - make_interval(years => %(years)s)
           AND (c.organisation_id IN (SELECT organisation_id FROM accounts_membership m
                                      WHERE m.user_id = substr(k.subject_ref, 6)::bigint)
                OR c.id IN (SELECT convention_id FROM consent_namedperson n
-                           WHERE n.user_id = substr(k.subject_ref, 6)::bigint)))
+                           WHERE n.user_id = substr(k.subject_ref, 6)::bigint))) END
     ORDER BY k.period, k.subject_ref LIMIT %(most)s
 """
 

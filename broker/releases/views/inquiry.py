@@ -6,6 +6,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET
 
+from broker.accounts import grants
 from broker.errors import NotAllowed
 from broker.releases import inquiries
 from broker.releases.forms import LeakForm, TraceForm
@@ -56,7 +57,9 @@ def detail(request, pk):
     """What was found; it asks for itself again until the worker has answered."""
     inquiry = get_object_or_404(inquiries.visible(request.user).select_related("zone"), pk=pk)
     template = "releases/_inquiry.html" if request.headers.get("HX-Request") else "releases/inquiry_detail.html"
-    return render(request, template, {"inquiry": inquiry, "waiting": inquiry.status == "waiting", **_found(inquiry)})
+    context = {"inquiry": inquiry, "waiting": inquiry.status == "waiting", **_found(inquiry)}
+    reads_log = any(grants.may(request.user, f"zones.{role}", inquiry.zone) for role in ("operate", "advise"))
+    return render(request, template, {**context, "reads_log": reads_log})
 
 
 def _found(inquiry: Inquiry) -> dict:
