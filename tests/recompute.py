@@ -21,6 +21,7 @@ import re
 import shutil
 import subprocess
 import sys
+import unicodedata
 import zipfile
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -843,6 +844,8 @@ def check_tables(report: Report, inputs: Inputs, tables: dict[str, Read], releas
             report.check(f"{name} : chaque personne a consenti", whom <= agreed)
         texts = {v for line in rows for v in line if isinstance(v, str)}
         report.check(f"{name} : aucun identifiant d'aucune table", not clear & texts, f"{len(clear & texts)}")
+        told = told_in_words(clear, texts)
+        report.check(f"{name} : aucun identifiant de plusieurs mots dans une phrase", not told, f"{len(told)}")
         report.check(
             f"{name} : aucune colonne d'identifiant direct", not set(names) & set(tables[name].told["identifiers"])
         )
@@ -858,6 +861,28 @@ def check_tables(report: Report, inputs: Inputs, tables: dict[str, Read], releas
                 holders[tuple(line[names.index(q)] for q in quasi)].add(line[0])
             smallest = min((len(one) for one in holders.values()), default=k)
             report.check(f"{name} : chaque groupe compte au moins {k} personnes", smallest >= k, f"k = {smallest}")
+
+
+def bare_words(text: str) -> list[str]:
+    """The words of a text, without capitals, accents or what stands between."""
+    plain_letters = (sign for sign in unicodedata.normalize("NFKD", text.lower()) if not unicodedata.combining(sign))
+    return re.findall("[a-z0-9]+", "".join(plain_letters))
+
+
+def told_in_words(identifiers: set[str], texts: set[str]) -> set[str]:
+    """The identifiers of several words that one of the texts holds among its own."""
+    by_first = defaultdict(list)
+    for one in identifiers:
+        words = bare_words(one)
+        is_telling = any(not word.isdigit() for word in words) or sum(map(len, words)) >= 9
+        if len(one.split()) > 1 and len(words) > 1 and is_telling:
+            by_first[words[0]].append((words, one))
+    found = set()
+    for text in texts:
+        said = bare_words(text)
+        for n, word in enumerate(said):
+            found |= {one for words, one in by_first.get(word, ()) if said[n : n + len(words)] == words}
+    return found
 
 
 def check_persons(report: Report, inputs: Inputs, rows: list[dict], names: list[str], table: list[tuple]) -> None:

@@ -10,6 +10,8 @@ The keys of HMAC-SHA-256 never stand in a text. Both engines are handed two pads
 
 import re
 
+ACCENTS = "'àáâãäåçèéêëìíîïñòóôõöùúûüýÿ', 'aaaaaaceeeeiiiinooooouuuuyy'"
+
 DIALECTS: dict[str, dict[str, str]] = {
     "duckdb": {
         # HMAC-SHA-256 with a 64-byte key whose pads are ready. `sha256` returns hexadecimal, hence `unhex`.
@@ -21,8 +23,8 @@ DIALECTS: dict[str, dict[str, str]] = {
         "micros": "epoch_us({t})",
         "same": "{a} IS NOT DISTINCT FROM {b}",
         "match": "coalesce(regexp_extract({x}, '{pattern}', {group}), '')",
-        # Small letters and figures of ASCII, everything else being one space, with one at both ends.
-        "bare": "' ' || trim(lower(regexp_replace({x}, '[^A-Za-z0-9]+', ' ', 'g'))) || ' '",
+        # Small letters and figures of ASCII, accents taken off, all else being one space, with one at both ends.
+        "bare": f"' ' || trim(regexp_replace(translate(lower({{x}}), {ACCENTS}), '[^a-z0-9]+', ' ', 'g')) || ' '",
         "holds": "contains({x}, {y})",
         "words": "unnest(regexp_split_to_array({x}, '{pattern}'))",
         "try_cast": "TRY_CAST({x} AS {type})",  # of a text that was read
@@ -53,7 +55,7 @@ DIALECTS: dict[str, dict[str, str]] = {
         "micros": "unix_micros(CAST({t} AS TIMESTAMP))",
         "same": "{a} <=> {b}",
         "match": "coalesce(regexp_extract({x}, '{pattern}', {group}), '')",
-        "bare": "concat(' ', trim(lower(regexp_replace({x}, '[^A-Za-z0-9]+', ' '))), ' ')",
+        "bare": f"concat(' ', trim(regexp_replace(translate(lower({{x}}), {ACCENTS}), '[^a-z0-9]+', ' ')), ' ')",
         "holds": "contains({x}, {y})",
         "words": "explode(split({x}, '{pattern}'))",
         "try_cast": "TRY_CAST({x} AS {type})",  # and see CASTS

@@ -59,8 +59,9 @@ Format 2, for several tables, or one whose minors are told by a birth or whose r
 * Rows of no person (staff, units, codes) leave whole, in the order of their re-keyed keys, then of their columns.
 * A measure is clipped where its table or the subjects' releases a quasi-identifier.
 * Identifiers: no text of any table may be a subject key or direct identifier of any table, nor have it among its words
-  (six signs or more, nine where they are all figures), nor be or hold those of its own row (six), nor hold what looks
-  like a social security number, an e-mail address or a telephone number.
+  (six signs or more, nine where they are all figures; one of several words is found whatever the capitals, the accents
+  and what stands between), nor be or hold those of its own row (six), nor hold what looks like a social security
+  number, an e-mail address or a telephone number.
 * The share of `suppression_max_pct` holds of the subjects, and of the rows of all tables together.
 * Several tables leave as one ZIP: stored members `data/<table>.<format>` in order, then licence and descriptions.
 

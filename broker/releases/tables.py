@@ -498,19 +498,31 @@ class TablePlan(Plan):
         )
 
     def told_among_words(self) -> list[tuple[str, str]]:
-        """For each column of text that somebody may have written, a query that counts the identifiers of any table
-        among its words."""
+        """For each column of text that somebody may have written, queries that count the identifiers of any table
+        among its words: those of one word, as they are; those of several, whatever the capitals, the accents and what
+        stands between."""
         return [
-            (
-                name,
-                f"SELECT count(*) FROM (SELECT {self._say('words', x=name_of(name), pattern=PARTS)} AS word FROM "
-                f"(SELECT DISTINCT {name_of(name)} FROM {self.at('kept')} WHERE "
-                f"{self._say('match', x=name_of(name), pattern=PARTS, group=0)} <> '') met) parted "
-                "JOIN identifier ON identifier.value = parted.word",
-            )
+            (name, query)
             for name in self.texts()
             if name not in self.merged
+            for query in (self._words_told(name_of(name)), self._phrases_told(name_of(name)))
         ]
+
+    def _words_told(self, of: str) -> str:
+        word = self._say("words", x=of, pattern=PARTS)
+        held = f"{self._say('match', x=of, pattern=PARTS, group=0)} <> ''"
+        return (
+            f"SELECT count(*) FROM (SELECT {word} AS word FROM (SELECT DISTINCT {of} FROM {self.at('kept')} "
+            f"WHERE {held}) met) parted JOIN identifier ON identifier.value = parted.word"
+        )
+
+    def _phrases_told(self, of: str) -> str:
+        bare, word = self._say("bare", x=of), self._say("words", x="trim(text)", pattern=" ")
+        texts = f"SELECT DISTINCT {bare} AS text FROM {self.at('kept')} WHERE length({of}) >= {SCANNED}"
+        return (
+            f"SELECT count(*) FROM (SELECT text, {word} AS word FROM ({texts}) met WHERE trim(text) LIKE '% %') parted "
+            f"JOIN phrase ON phrase.word = parted.word AND {self._say('holds', x='parted.text', y='phrase.phrase')}"
+        )
 
     def smallest_class(self, *, is_kept: bool = True) -> str:
         """The smallest number of distinct subjects in a class of the rows kept; null where there is no class."""
@@ -643,7 +655,7 @@ class TablesPlan:
         if self.dated:
             found.append(self._seen())
         found.append(self.head.owned())
-        found.append(self._identifier())
+        found += [self._identifier(), self._phrase()]
         for one in [*self.persons, *(t for t in self.released if not t.is_of_persons)]:
             if one.is_head or one in self.released:
                 found += [*one.codes(), one.base(), *one.measures(), one.treated()]
@@ -719,6 +731,24 @@ class TablesPlan:
         queries = [query for one in self.tables for query in one.identifiers()]
         text = f"SELECT DISTINCT value FROM ({' UNION ALL '.join(queries)}) every" if queries else "SELECT '' AS value"
         return Statement("identifier", "source", 44, self.tables[0]._say("table", name="identifier") + text)
+
+    def _phrase(self) -> Statement:
+        """The identifiers of several words, bare, each with the longest of its words, by which texts are looked for: a
+        name is found by "delacroix", an address by "lilas"."""
+        say = self.tables[0]._say
+        several = f"{say('match', x='value', pattern=PARTS, group=0)} <> ''"
+        bare = f"SELECT DISTINCT {say('bare', x='value')} AS phrase FROM identifier WHERE {several}"
+        is_telling = (
+            f"{say('match', x='phrase', pattern='[a-z]', group=0)} <> '' "
+            f"OR length(replace(phrase, ' ', '')) >= {SCANNED_DIGITS}"
+        )
+        words = (
+            f"SELECT phrase, {say('words', x='trim(phrase)', pattern=' ')} AS word FROM ({bare}) bare "
+            f"WHERE trim(phrase) LIKE '% %' AND length(trim(phrase)) >= {SCANNED} AND ({is_telling})"
+        )
+        longest = "substr(max(lpad(CAST(length(word) AS STRING), 9, '0') || word), 10)"
+        text = f"SELECT phrase, {longest} AS word FROM ({words}) parted GROUP BY phrase"
+        return Statement("phrase", "source", 44, say("table", name="phrase") + text)
 
     def doubled(self) -> str:
         """How many subjects have several rows in the subjects' table, where it should hold one each."""

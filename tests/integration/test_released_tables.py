@@ -197,6 +197,8 @@ def test_omop_leaves_in_twelve_tables_that_a_stranger_finds_again(places, omop):
     visits = {row["visit_occurrence_id"] for row in rows["VISIT_OCCURRENCE"]} | {None}
     named = {row.get("visit_occurrence_id") for table in rows.values() for row in table}
     assert named <= visits, "no reference to a row that does not leave"
+    before = {row["preceding_visit_occurrence_id"] for row in rows["VISIT_OCCURRENCE"]} - {None}
+    assert before and before <= visits, "the visit before, of the same table, is still named"
     assert not {"provider_name", "person_source_value", "birth_datetime"} & {
         name for table in rows.values() for row in table for name in row
     }

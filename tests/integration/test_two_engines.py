@@ -209,23 +209,32 @@ def test_trips_leave_alike_from_both_engines_under_a_pseudonym_a_day(tmp_path, s
     assert told["subjects_out"] == 2
 
 
+def written(folder: Path, record: dict[str, list[str]]) -> dict[str, Path]:
+    """The file of each table of `record`."""
+    paths = {name: folder / f"{name}.csv" for name in record}
+    for name, path in paths.items():
+        path.write_text("\n".join(record[name]) + "\n", encoding="utf-8")
+    return paths
+
+
 def test_an_identifier_among_words_is_found_by_both_engines(tmp_path, server):
     source = tmp_path / "notes.csv"
-    source.write_text('id,nom,mot\ndos-000417,Duval Ada,"vu Mme DUVAL-Ada, ce jour"\ndos-000418,Bea,rien à dire\n')
+    source.write_text('id,nom,mot\ndos-000417,Duval Ada,"vu Mme DÛVAL-Ada, ce jour"\ndos-000418,Bea,rien à dire\n')
     columns = [column("id", tables.PSEUDONYM, role="subject_key"), column("mot")]
     asked = recipe(["id", "nom", "mot"], columns, subject_key="id", identifiers=["nom"], k=1)
     several = tables.care_record()
-    record = {**tables.RECORD, "units": ["code,meaning", "mg,avec patient-3 (sa voisine)"]}
-    paths = {name: tmp_path / f"{name}.csv" for name in record}
-    for name, path in paths.items():
-        path.write_text("\n".join(record[name]) + "\n")
+    record = {
+        **tables.RECORD, "units": ["code,meaning", "mg,avec patient-3 (sa voisine)"],
+        "labs": ["visit,at,value", "visit-100,2020-01-10 09:00:00,revu avec CARL-PÉTIT. sa voisine"],
+    }  # fmt: skip
+    paths = written(tmp_path, record)
 
     for where in (None, server):
         name = "spark" if where else "duckdb"
         one, _said = built(tmp_path / name, asked, source, server=where)
         other, _said = built(tmp_path / f"{name}-several", several, paths, server=where)
         assert (one["refused"], one["facts"]) == ("identifier", {"columns": ["mot"]})
-        assert (other["refused"], other["facts"]) == ("identifier", {"columns": ["units.meaning"]})
+        assert (other["refused"], other["facts"]) == ("identifier", {"columns": ["labs.value", "units.meaning"]})
 
 
 def test_data_without_persons_leave_alike_from_both_engines(tmp_path, server, real_data):

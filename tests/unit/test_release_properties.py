@@ -1,6 +1,7 @@
 """What holds of any release of several tables: random records, keys, objections and consents, the real engine, and the
 second program's opinion of every row."""
 
+import csv
 import hmac
 import tempfile
 from collections import defaultdict
@@ -10,8 +11,8 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.recompute import Inputs, recompute
-from tests.tables import KEY, TOKEN_KEY, build, care_record, opened
+from tests.recompute import Inputs, recompute, told_in_words
+from tests.tables import KEY, RECORD, TOKEN_KEY, build, care_record, opened
 
 OTHER_KEY = "0f" * 32
 # A build takes half a second: few examples a run, and none is made smaller once one fails.
@@ -123,6 +124,51 @@ def test_no_direct_identifier_survives_and_the_same_recipe_makes_the_same_bytes(
     assert same and (rows is None) == (again is None)
     names = {line.split(",")[1] for name in ("patients", "staff") for line in record[name][1:]} | set(PERSONS)
     assert rows is None or not any(names & set(row.values()) for every in rows.values() for row in every)
+
+
+NAMED = (
+    "Ada Duval",
+    "Éloïse de la Tour",
+    "Nguyễn Văn An",
+    "12 rue des Lilas, Caen",
+    "06 12 34 56 78",
+    "Jean-Marc O'Neil",
+)
+FILLER = ("revu", "le", "matin", "Duval", "de", "la", "rue", "12", "An", "Jean", "tour")
+
+
+@st.composite
+def notes(draw):
+    """A note, in which somebody's name, address or number may stand, written otherwise."""
+    words = draw(st.lists(st.sampled_from(FILLER), max_size=4))
+    if draw(st.booleans()):
+        name = draw(st.sampled_from([str.upper, str.lower, str.title, str]))(draw(st.sampled_from(NAMED)))
+        words.insert(draw(st.integers(0, len(words))), name.replace(" ", draw(st.sampled_from([" ", "  ", "-", ". "]))))
+    return " ".join(words)
+
+
+@settings(SLOW, max_examples=15)
+@given(notes(), notes(), st.sampled_from(NAMED), st.sampled_from(NAMED))
+def test_no_direct_identifier_survives_in_a_sentence_of_any_table(note, meaning, of_a_patient, of_a_carer):
+    record = {
+        **RECORD,
+        "patients": [line.replace("Ada Duval", f'"{of_a_patient}"') for line in RECORD["patients"]],
+        "staff": [line.replace("Eve Blanc", f'"{of_a_carer}"') for line in RECORD["staff"]],
+        "labs": [*RECORD["labs"], f'visit-100,2020-01-10 09:00:00,"{note}"'],
+        "units": [*RECORD["units"], f'g,"{meaning}"'],
+    }
+    known = {cell for name in ("patients", "staff") for cell in [r["name"] for r in csv.DictReader(record[name])]}
+    with tempfile.TemporaryDirectory() as folder:
+        last = build(Path(folder), care_record(), record)
+        rows = opened(Path(folder) / "out") if "result" in last else {}
+
+    told = {name for name, text in (("labs.value", note), ("units.meaning", meaning)) if told_in_words(known, {text})}
+    if "result" in last:
+        held = {cell for every in rows.values() for row in every for cell in row.values()}
+        assert not told and not told_in_words(known, held) and not known & held
+    else:  # a telephone number is nobody's to release, even a stranger's
+        phones = {"labs.value": note, "units.meaning": meaning}
+        assert told <= set(last["facts"]["columns"]) <= told | {at for at, text in phones.items() if "06" in text}
 
 
 @SLOW

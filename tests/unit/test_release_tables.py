@@ -325,6 +325,10 @@ def test_a_single_table_keeps_the_persons_and_rows_that_it_names_if_they_leave(t
         ("labs", "visit-100,2020-01-10 09:00:00,venue avec patient-3 (sa voisine)"),
         ("units", "mg,milligramme; écrire à jean.dupont@exemple.fr pour le détail"),
         ("units", "mg,rappeler au 06 12 34 56 78 avant midi"),
+        ("labs", "visit-100,2020-01-10 09:00:00,venue avec CARL  PETIT sa voisine"),
+        ("labs", "visit-100,2020-01-10 09:00:00,avis du Dr Eve-Blanc ce jour"),
+        ("units", "mg,dose de Bea Morel"),
+        ("units", "mg,dose de béa môrel. à revoir"),
     ],
 )
 def test_an_identifier_of_any_table_is_found_in_every_other(tmp_path, where, line):
@@ -333,6 +337,13 @@ def test_an_identifier_of_any_table_is_found_in_every_other(tmp_path, where, lin
     assert last["refused"] == "identifier"
     assert last["facts"]["columns"] == [f"{where}.{'value' if where == 'labs' else 'meaning'}"]
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("said", ["la carl petite", "Petit Carl", "carl et petit", "bea, puis morel le soir"])
+def test_words_that_only_look_like_a_name_are_nobodys(tmp_path, said):
+    last = build(tmp_path, care_record(), record(labs=[f'visit-100,2020-01-10 09:00:00,"{said}"']))
+
+    assert "result" in last, last
 
 
 @pytest.mark.parametrize(
