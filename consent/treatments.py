@@ -249,6 +249,11 @@ def problems(treatment: dict, column, *, approved: bool = False, columns=()) -> 
                 _("« %(column)s » doit garder le traitement de son rôle : %(words)s.")
                 % {"column": column.name, "words": words(default)}
             )
+    if kind in ("shift_days", "shift_weeks") and column.type.lower() not in {*CALENDAR, "empty"}:
+        found.append(
+            _("« %(column)s » dit un moment, mais ses valeurs ne sont plus lues comme des dates. Le responsable du jeu "
+              "doit relire la version en disant leur forme.") % {"column": column.name}
+        )  # fmt: skip
     if treatment.get("codes", codes.SYSTEMS[0]) not in codes.SYSTEMS:
         found.append(_("Le système de codes de « %(column)s » n'est pas connu.") % {"column": column.name})
     if treatment.get("classes") and (not approved or set(treatment["classes"]) - set(codes.CLASSES)):

@@ -935,6 +935,11 @@ def set_column_roles(dataset: Dataset, *, by: User, roles: Mapping[str, ChosenRo
         klass = chosen.sensitive_class if chosen.role == ColumnRole.SENSITIVE else ""
         if chosen.role == ColumnRole.SENSITIVE and klass not in SensitiveClass.values:
             raise BadInput(_("« %(name)s » : dites de quelle sensibilité il s'agit.") % {"name": path})
+        if row.is_personal and chosen.role == ColumnRole.TIMESTAMP and column.type in NO_MOMENT:
+            raise BadInput(
+                _("« %(name)s » : ses valeurs ne sont pas lues comme des dates. Relisez la version en disant leur "
+                  "forme, ou choisissez un autre rôle.") % {"name": path}
+            )  # fmt: skip
         key = columns.get(chosen.references)
         if chosen.references and key is None:
             raise BadInput(_("Colonne inconnue : %(names)s.") % {"names": chosen.references})
@@ -952,6 +957,10 @@ def set_column_roles(dataset: Dataset, *, by: User, roles: Mapping[str, ChosenRo
     if changed and row.status == Dataset.Status.PUBLISHED:
         raise_epoch(("dataset", str(row.pk)))
     describe(detail={"roles": changed})
+
+
+# Types of columns by which no moment is told: it could neither be shifted nor end a pseudonym of the day.
+NO_MOMENT = frozenset({"text", "integer", "number"})
 
 
 def key_problem(columns: Iterable[Column]) -> str:

@@ -307,8 +307,9 @@ class _Tables:
             treatment = _settled(treatments.with_codes(treatment, column), self.version)
             if self.personal and not self.environment:
                 treatment = treatments.outside(treatment, column)
-            if self.personal and not subject and treatment["kind"] in ("shift_days", "shift_weeks"):
-                treatment = {"kind": "keep"}  # a date of nobody: that of a unit's opening, of a code's validity
+            of_nobody = self.personal and not subject  # the date of a unit's opening, of a code's validity
+            if (of_nobody or column.type == "empty") and treatment["kind"] in ("shift_days", "shift_weeks"):
+                treatment = {"kind": "keep"}
             released.append({"name": column.name, "type": column.type, "role": column.role, "treatment": treatment})
             if self.personal and treatment["kind"] != "drop" and treatment.get("codes"):
                 blanked.append(_blanked(column.name, treatment, approved=approved))

@@ -13,6 +13,7 @@ from django.db import connection
 from django.urls import reverse
 
 from broker.accounts import grants
+from broker.errors import BadInput
 from broker.keys.store import KeyStore
 from tests import factories
 from tests.actors import signed_in
@@ -397,6 +398,23 @@ def test_a_new_version_keeps_the_confirmed_columns_or_is_refused(empty):
     assert (same.status, other.status) == ("profiled", "refused")
     assert "absentes : b" in other.problem and "nouvelles : c" in other.problem
     assert list(empty.columns.values_list("name", "role")) == [("b", "measure"), ("a", "measure")]
+
+
+def test_a_moment_that_is_not_read_as_dates_is_refused_with_its_mend(empty):
+    steward = steward_of(empty.zone)
+    profiled(sealed(empty, b"patient_id,admis,sortie\n" + b"1,03/04/2023,\n2,05/06/2023,\n" * 30))
+    roles = {"patient_id": "subject_key", "admis": "timestamp", "sortie": "timestamp"}
+    chosen = {name: actions.ChosenRole(role) for name, role in roles.items()}
+
+    with pytest.raises(BadInput, match="« admis » : ses valeurs ne sont pas lues comme des dates"):
+        actions.set_column_roles(empty, by=steward, roles=chosen)
+
+    reread = actions.reread_version(empty.versions.get(), by=steward, reading=Reading(dates={"admis": "dmy"}))
+    profiled(reread)
+    actions.set_column_roles(empty, by=steward, roles=chosen)
+    assert [(c.type, c.role) for c in empty.columns.order_by("position")][1:] == [
+        ("date", "timestamp"), ("empty", "timestamp"),
+    ]  # fmt: skip
 
 
 def test_the_roles_of_a_version_are_those_of_the_next_and_what_it_suggests_stands_beside(empty):

@@ -316,6 +316,14 @@ def test_a_coordinate_goes_to_the_grid_with_its_pair_alone():
     assert treatments.problems({"kind": "keep"}, lat, columns=[lat, lon])
 
 
+def test_a_moment_that_is_read_as_text_is_not_shifted():
+    told = {kind: treatments.problems({"kind": "shift_days", "span": 365}, a_column("timestamp", "arrivee", kind))
+            for kind in ("timestamp", "date", "empty", "text", "integer")}  # fmt: skip
+
+    assert [kind for kind, problems in told.items() if problems] == ["text", "integer"]
+    assert "relire la version" in told["text"][0]
+
+
 def test_a_measure_is_not_rounded_out_of_its_bounds():
     column = a_column("measure", "poids", "number")
 
