@@ -138,7 +138,7 @@ PHRASES = {
     "trace.ask": _("a cherché où sont allées des données"),
     "user.password": _("a changé son mot de passe"),
     "user.second_factor": _("a enregistré un second facteur"),
-    "user.sign_in": _("s'est connecté"),
+    "user.sign_in": _("a ouvert une session"),
     "user.signup": _("a ouvert un compte"),
     "version.gather": _("a ajouté des fichiers à une version en préparation"),
     "version.profile": _("a reçu le profil d'une version"),
