@@ -2,7 +2,8 @@
 
 A folder of immutable files, as c2sp.org/tlog-tiles lays entries out: `entries/x001/x234/067` holds leaves 256 * n on,
 each after its length (two bytes, the highest first); the last one, not yet full, is `entries/….p/<how many>` and goes
-once a longer one is there. `checkpoint` is the signed one they lead to. A file is written whole or not at all, and only
+once a longer one is there. `checkpoint` is the signed one they lead to, `checkpoints/` holds all of them (see `kept`).
+A file is written whole or not at all, and only
 when its entries are those that the tree was signed with. Entries alone, never the erasable details.
 """
 
@@ -14,6 +15,7 @@ import psycopg
 
 from broker.audit import merkle, tiles
 from broker.audit.files import write_whole
+from broker.audit.kept import Checkpoints
 from broker.audit.outside import BUNDLES, Duty, Undone
 
 EVERY, AGAIN = 1, 30  # seconds between two looks; after a failure
@@ -96,7 +98,7 @@ class Entries:
 
 def duty(folder: Path, *, every: float = EVERY) -> Duty:
     """Write what was signed since the last time."""
-    kept = Entries(folder)
+    kept, checkpoints = Entries(folder), Checkpoints(folder)
     held: int | None = None
 
     def act(connection: psycopg.Connection) -> int | None:
@@ -108,6 +110,7 @@ def duty(folder: Path, *, every: float = EVERY) -> Duty:
         try:
             held = kept.size() if held is None else held
             if held == size:
+                checkpoints.follow(connection)  # a cosignature or a token may have come
                 return None
             if held > size:
                 raise Undone(
@@ -118,6 +121,7 @@ def duty(folder: Path, *, every: float = EVERY) -> Duty:
                 held = None  # read from the folder again should anything fail
                 kept.write(n, _signed(connection, n, min(size, (n + 1) * tiles.WIDTH)))
             write_whole(kept.folder / "checkpoint", note.encode())
+            checkpoints.follow(connection)
         except OSError as error:
             raise Undone(f"the folder of bundles cannot be written: {error}") from error
         held = size

@@ -151,7 +151,7 @@ class Sequencer:
                 "is impossible, close this log and open a second one on an empty log (another LOG_ORIGIN, another "
                 "folder of the signer) that names its last checkpoint: TERRAIN_LOG_CONTINUES holds its file."
             )
-        if size and merkle.range_root(0, size, tiles.node_reader(self._tile)) != root:
+        if size and merkle.range_root(0, size, self.node()) != root:
             raise CannotStart(f"{whose} and the tiles disagree on the first {size} leaves: the log was altered")
 
     def _write_genesis(self, signer: Signed, at: datetime) -> None:
@@ -221,6 +221,10 @@ class Sequencer:
         self.edge, self.size, self.mark = edge, edge.size, (generation, xid, number)
         return len(rows)
 
+    def node(self) -> merkle.Node:
+        """A reader of the stored tree."""
+        return tiles.node_reader(self._tile)
+
     def sign(self) -> str | None:
         """Have the committed tree signed, and store the checkpoint with its proof; None when nothing is new.
 
@@ -228,7 +232,7 @@ class Sequencer:
         """
         if self.size == self.signed:
             return None
-        node = tiles.node_reader(self._tile)
+        node = self.node()
         remembered = self.signer.state()
         self.check(remembered.size, remembered.root, "the signer's memory")
         root = self.edge.root()

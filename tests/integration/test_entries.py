@@ -9,6 +9,7 @@ from django.db import connection
 
 from broker.audit import merkle, outside, restoring, verification
 from broker.audit.entries import Entries, Unreadable, duty
+from broker.audit.kept import Checkpoints
 from broker.audit.management.commands.audit_restore import leaves_of
 from broker.audit.sequencer import CannotStart
 from broker.audit.signer import Signing
@@ -40,7 +41,9 @@ def test_every_signed_entry_is_kept_in_bundles_of_256(committed, tmp_path):
             assert held(folder) == payloads()
 
     assert sizes == [4, None, 256, 257, 517]
-    assert names(folder) == ["checkpoint", "entries/000", "entries/001", "entries/002.p/5"]
+    month = f"checkpoints/{one('SELECT max(published_at) FROM audit_checkpoint')[0]:%Y-%m}.jsonl"
+    assert names(folder) == ["checkpoint", month, "checkpoints/mark", "entries/000", "entries/001", "entries/002.p/5"]
+    assert [kept.size for kept in Checkpoints(folder).read()] == [4, 256, 257, 517]
     assert Entries(folder).size() == 517
     root = merkle.root([merkle.leaf_hash(text.encode()) for text in held(folder)])
     assert root == bytes(one("SELECT root FROM audit_checkpoint WHERE size = 517")[0])
