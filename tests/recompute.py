@@ -660,12 +660,14 @@ def expected_tables(inputs: Inputs, tables: dict[str, Read]) -> tuple[dict[str, 
             one: mine for one, mine in zip(bases[top][2], met, strict=True) if not quasi or sizes[mine] >= k
         }  # fmt: skip
     found, counts, stays = {}, {}, {}
-    for name, table in tables.items():
-        if not table.columns:
-            continue
+    for name, table in referring_first(tables):
         _lines, rows, who = bases[name]
         quasi = table.told["quasi_identifiers"]
         stay = [n for n in range(len(rows)) if not table.of_persons or cohort is None or who[n] in cohort]
+        unreferred = 0
+        if table.told.get("leaves") == "referred":
+            stay = referred_lines(name, tables, values, stays)
+            unreferred = len(rows) - len(stay)
         k_min = None
         if quasi:
             upper = cohort if table.of_persons and not alone and table is not head else None
@@ -687,7 +689,9 @@ def expected_tables(inputs: Inputs, tables: dict[str, Read]) -> tuple[dict[str, 
             one: sum(rows[n][one] is not None and values[name][one][n] is None for n in stay) for one in kin
         }  # fmt: skip
         stays[name] = stay
-        lost = {"small_class": len(rows) - len(stay)}
+        lost = {"small_class": len(rows) - unreferred - len(stay)}
+        if table.told.get("leaves") == "referred":
+            lost["unreferred"] = unreferred
         if table.of_persons:
             reasons = ["no_subject", "opposed", *(["no_consent"] if recipe.get("consent") else [])]
             reasons += ["not_sampled"] if recipe.get("sample") else []
@@ -696,7 +700,8 @@ def expected_tables(inputs: Inputs, tables: dict[str, Read]) -> tuple[dict[str, 
         counts[name] = {"rows_in": len(table.rows), "rows_out": len(stay), "k_min": k_min, "dropped": lost}
         counts[name]["emptied"] = nobodys
     emptied = {name: without_dangling(name, tables, values, stays, recipe["subjects"]) for name in stays}
-    for name, stay in stays.items():
+    for name in (name for name in tables if name in stays):
+        stay = stays[name]
         for column, held in emptied[name].items():
             counts[name].setdefault("emptied", {})[column] = sum(
                 values[name][column][n] is not None and held[n] is None for n in stay
@@ -704,6 +709,59 @@ def expected_tables(inputs: Inputs, tables: dict[str, Read]) -> tuple[dict[str, 
         shown = [c["name"] for c in tables[name].columns if c["name"] != tables[name].own]
         found[name] = laid_out(tables[name], shown, {**values[name], **emptied[name]}, stay, bases[name], keyed)
     return found, counts
+
+
+def named_rows(name: str, tables: dict[str, Read]) -> list[tuple[str, str, str]]:
+    """The columns of released tables that name rows of `name` by its own key: (their table, their name, the key)."""
+    own = {one["column"] for one in tables[name].told["keys"] if one["of"] == [name, one["column"]]}
+    return [
+        (other, one["column"], one["of"][1])
+        for other, table in tables.items()
+        if table.columns
+        for one in table.told["keys"]
+        if one["of"][0] == name and one["of"][1] in own and (other, one["column"]) != (name, one["of"][1])
+        if one["column"] in {c["name"] for c in table.columns}
+    ]
+
+
+def referring_first(tables: dict[str, Read]) -> list[tuple[str, Read]]:
+    """The tables that leave, each that leaves by reference after those that refer to it."""
+    order: list[str] = []
+
+    def add(name: str) -> None:
+        if name in order:
+            return
+        if tables[name].told.get("leaves") == "referred":
+            for other, _column, _key in named_rows(name, tables):
+                if other != name:
+                    add(other)
+        order.append(name)
+
+    for name, table in tables.items():
+        if table.columns:
+            add(name)
+    return [(name, tables[name]) for name in order]
+
+
+def referred_lines(name: str, tables: dict[str, Read], values: dict, stays: dict) -> list[int]:
+    """The rows of a table of no person that a row that leaves names, and eight steps of those above them."""
+    naming = named_rows(name, tables)
+    size = len(tables[name].rows)
+    met = {
+        (key, values[other][column][n]) for other, column, key in naming if other != name for n in stays[other]
+    }  # fmt: skip
+    keys = {key for _other, _column, key in naming}
+
+    def named(wanted: set) -> set[int]:
+        held = {key: values[name][key] for key in keys}
+        return {n for n in range(size) for key in keys if held[key][n] is not None and (key, held[key][n]) in wanted}
+
+    found = named(met)
+    for _step in range(8):
+        found |= named(
+            {(key, values[name][column][n]) for other, column, key in naming if other == name for n in found}
+        )
+    return sorted(found)
 
 
 def without_dangling(name: str, tables: dict[str, Read], values: dict, stays: dict, subjects: dict) -> dict[str, list]:
@@ -942,7 +1000,7 @@ def check_persons(report: Report, inputs: Inputs, rows: list[dict], names: list[
 
 def chosen_of(lost: dict) -> dict:
     """Rows left out because the recipient asked for fewer, and points of trips."""
-    return {name: lost[name] for name in ("not_sampled", "trimmed") if name in lost}
+    return {name: lost[name] for name in ("not_sampled", "trimmed", "unreferred") if name in lost}
 
 
 def check_manifest(report: Report, inputs: Inputs, counts: dict) -> None:

@@ -549,6 +549,9 @@ class TablesBuild(Build):
         rows_out = self._number(f"SELECT count(*) FROM {one.at('kept')}")
         base = self._number(f"SELECT count(*) FROM {one.at('base')}")
         rows_in, dropped = base, {"small_class": base - rows_out}
+        if one.is_by_reference:
+            base = self._number(one.scoped())
+            dropped = {"unreferred": rows_in - base, "small_class": base - rows_out}
         if one.is_of_persons:
             fates = dict(self.engine.execute(one.fates()).fetchall())
             rows_in = sum(fates.values())
@@ -838,14 +841,15 @@ class TablesPreview(TablesBuild):
         """Rows of all tables that small classes would cost if this quasi-identifier were left out: those of the others
         change with the cohort alone."""
         plan = self.whole.without(table.table["name"], name)
-        changed = [one for one in plan.released if table.is_head or one.number == table.number]
+        changed = plan.changed_by(plan.named(table.table["name"]))
         own = {one.at("class") for one in changed} | ({"cohort", table.at("class")} if table.is_head else set())
+        own |= {statement.name for one in changed for statement in one.referred()}
         for statement in plan.small():
             if statement.name in own:
                 self._forget(statement.name)
                 self._make(statement)
-        left = {one.table["name"]: self._number(one.left()) for one in changed}
-        return sum(one["base"] - left.get(one["name"], one["rows_out"]) for one in told)
+        lost = {one.table["name"]: self._number(one.scoped()) - self._number(one.left()) for one in changed}
+        return sum(lost.get(one["name"], one["base"] - one["rows_out"]) for one in told)
 
 
 class Match(Build):

@@ -165,7 +165,7 @@ def under_represented(result: dict) -> list[str]:
 def lost_to_tell(dropped: dict) -> dict[str, int]:
     """Rows lost, as recipients may read them: what they chose, or what concerns no person, by itself."""
     protected = sum(dropped.get(name, 0) for name in ("no_subject", "opposed", "no_consent", "minor"))
-    chosen = {name: dropped[name] for name in ("not_sampled", "trimmed") if name in dropped}
+    chosen = {name: dropped[name] for name in ("not_sampled", "trimmed", "unreferred") if name in dropped}
     return {"protected_persons": protected, "small_classes": dropped.get("small_class", 0), **chosen}
 
 

@@ -23,7 +23,7 @@ from broker.accounts import grants
 from broker.audit.actions import describe, recorded
 from broker.errors import BadInput, NotAllowed, TerrainError, WrongState
 from broker.keys.store import WORKER, KeyStore
-from broker.releases import actions, recipe
+from broker.releases import actions, recipe, words
 from broker.releases.models import Preview
 from broker.releases.tables import columns_of, quasi_of
 from consent import consents, oppositions, record, treatments
@@ -221,6 +221,7 @@ def explained(preview: Preview, *, whole: bool) -> dict:
         "groups": [one for one in groups_told if one["values"]],
         "seen": quasi_of(asked),
         "has_costs": "k_before" in found,
+        "leaving": words.leaving(asked),
         "columns": [
             (path, treatments.words(c["treatment"]), path in quasi_of(asked)) for path, c in columns_of(asked).items()
         ],

@@ -41,6 +41,8 @@ Format 2, for several tables, or one whose minors are told by a birth or whose r
                     [table, key]} (it holds a key of a table that reaches the subject)
         keys        [{"column", "of": [table, key]}]: columns re-keyed in the domain of the key they refer to
         age, event  the columns that tell the subject's age and the moment of the row, or null
+        leaves      of a released table of no person: "referred" (rows that a row that leaves refers to) or "whole";
+                    absent from recipes made before, whose tables leave whole
     A table none of whose columns are asked is read for what it tells of the others, and does not leave.
 
 `tables.tables_of` reads both. The rules of several tables:
@@ -56,7 +58,10 @@ Format 2, for several tables, or one whose minors are told by a birth or whose r
   a table without event or age do not count there, nor do they leave where minors are excluded.
 * `small_class`: subjects of a class too small by their own row's quasi-identifiers take every row along; then rows of
   a class too small by their own quasi-identifiers and their subject's leave alone. A table of no person counts rows.
-* Rows of no person (staff, units, codes) leave whole, in the order of their re-keyed keys, then of their columns.
+* Rows of no person (staff, units, codes) leave in the order of their re-keyed keys, then of their columns. Where rows
+  of other released tables refer to their key, those that no row that leaves refers to stay: `unreferred`, counted
+  before classes are made; a row that leaves takes along those that it refers to in its own table, eight steps up. A
+  table that none refers to, or of a circle of such tables, leaves whole.
 * A measure is clipped where its table or the subjects' releases a quasi-identifier.
 * Identifiers: no text of any table may be a subject key or direct identifier of any table, nor have it among its words
   (six signs or more, nine where they are all figures; one of several words is found whatever the capitals, the accents
@@ -188,10 +193,7 @@ def compose(
     daily = treatments.day_of(every) if dataset.is_personal else None
     if len({c.table_id for c in every}) > 1 or minors.get("birth") or made[0]["keys"]:
         if daily:
-            raise BadInput(
-                _("Un jeu de trajets ou de recharges ne se remet que d'une table, sans naissance ni clé de lignes : un "
-                  "pseudonyme y dure un jour.")
-            )  # fmt: skip
+            raise BadInput(" ".join(_joining_days(every, made[0], minors)))
         return {**common, **_format_2(version, every, made, minors)}
     [only] = made
     told = {name: only[name] for name in TOLD_BY_ONE}
@@ -285,11 +287,14 @@ class _Tables:
         """Those that are asked, and those that must be read for what they tell of the others: every table of persons
         and every one that holds direct identifiers."""
         tables = [self._table(number) for number in self.columns]
-        return [
-            one
-            for one in tables
-            if one["columns"] or (self.personal and (one["subject"] or one["identifiers"])) or not self.several
-        ]
+        return _with_leaving(
+            [
+                one
+                for one in tables
+                if one["columns"] or (self.personal and (one["subject"] or one["identifiers"])) or not self.several
+            ],
+            personal=self.personal,
+        )
 
     def _table(self, number: int) -> dict:
         columns, file = self.columns[number], self.files[number]
@@ -352,6 +357,31 @@ class _Tables:
         return None
 
 
+def _with_leaving(tables: list[dict], *, personal: bool) -> list[dict]:
+    """The tables, those of no person that leave saying which of their rows do."""
+    released = [one for one in tables if is_released(one)]
+    nobodys = [one for one in released if personal and not one["subject"]]
+    if not any(one["subject"] for one in released):
+        nobodys = []
+    by = {one["name"]: _referring(one, released) for one in nobodys}
+    waiting = {name for name, names in by.items() if names}
+    while ready := {name for name in waiting if not by[name] & (waiting - {name})}:
+        waiting -= ready
+    return [
+        {**one, "leaves": "referred" if by[one["name"]] and one["name"] not in waiting else "whole"}
+        if one in nobodys
+        else one
+        for one in tables
+    ]
+
+
+def _referring(table: dict, released: list[dict]) -> set[str]:
+    """The other released tables whose rows name those of `table` by a key that leaves with it."""
+    own = {one["column"] for one in table["keys"] if one["of"] == [table["name"], one["column"]]}
+    wanted = [[table["name"], key] for key in own]
+    return {one["name"] for one in released if one is not table and any(key["of"] in wanted for key in one["keys"])}
+
+
 def _kind_of(column, released: list[dict]) -> str:
     return next((c["treatment"]["kind"] for c in released if c["name"] == column.name), "drop")
 
@@ -384,6 +414,31 @@ def _blanked(name: str, treatment: dict, *, approved: bool) -> dict:
         "column": name, "codes": treatment["codes"], "classes": list(classes),
         "categories": list(of.categories), "beginnings": list(of.beginnings),
     }  # fmt: skip
+
+
+def _joining_days(every, table: dict, minors: dict) -> list[str]:
+    """Why a pseudonym of a day would not last a day, each with its mend: what joins a person's days gives back the
+    trace that it cuts, and the ends of trips that another table tells are not trimmed (docs/adr/0022)."""
+    found = []
+    if len(names := list(dict.fromkeys(c.table.name for c in every))) > 1:
+        found.append(
+            _("Ce jeu de trajets ou de recharges a plusieurs tables (%(names)s) : son pseudonyme change chaque jour, "
+              "et leurs clés rejoindraient les jours d'une même personne. Enregistrez la table des points ou des "
+              "recharges comme un jeu à part, avec les colonnes des autres dont l'expérimentation a besoin.")
+            % {"names": ", ".join(names)}
+        )  # fmt: skip
+    elif table["keys"]:
+        found.append(
+            _("Un pseudonyme change ici chaque jour : la clé de lien %(names)s suivrait une personne d'un jour à "
+              "l'autre. Retirez-la de la demande.")
+            % {"names": ", ".join(f"« {one['column']} »" for one in table["keys"])}
+        )  # fmt: skip
+    if minors.get("birth"):
+        found.append(
+            _("L'âge y est celui du jour du trajet, pas celui d'une naissance : ajoutez à la source une colonne d'âge, "
+              "ou dites sur la fiche du jeu pourquoi aucune ligne n'est celle d'un mineur.")
+        )  # fmt: skip
+    return found
 
 
 def _by_day(daily: str | None, columns: list[dict], *, environment: bool) -> dict:

@@ -6,10 +6,12 @@ Steps of a build, each table with its own number n: `source_n` (as read) -> `kno
 table) -> `subject` (those who may leave) -> `link_n` (a key of table n, to its subject) -> `owned_n` (every row with
 its subject, its age and its `terrain_fate`: empty, or why it stays) -> `seen` (who has an adult's row) -> `base_n` ->
 `treated_n` -> `cohort` (subjects of no small class) -> `class_n` (small ones, by the row's own quasi-identifiers and
-its subject's) -> `kept_n` (references to rows that do not leave are empty) -> the file of table n. A recipe of one
-table has no cohort: its classes are its rows'.
+its subject's) -> `referred_n` (of a table of no person, the rows that a row that leaves refers to) -> `kept_n`
+(references to rows that do not leave are empty) -> the file of table n. A recipe of one table has no cohort: its
+classes are its rows'.
 """
 
+import itertools
 from dataclasses import replace
 
 from broker.releases import treating
@@ -19,6 +21,7 @@ from broker.releases.treating import MERGED, clipped, merged, treated
 
 NO_TEXT, NO_AGE = "CAST(NULL AS STRING)", "CAST(NULL AS INTEGER)"  # a table of Spark's has a type for every column
 SCANNED = 6  # signs: shorter values meet by chance
+STEPS_UP = 8  # rows above a row of the same table that leave with it, where none but rows of that table name them
 SCANNED_DIGITS = 9  # figures alone meet by chance further
 
 
@@ -84,6 +87,7 @@ class TablePlan(Plan):
         self.keys = {one["column"]: tuple(one["of"]) for one in table["keys"]}
         self.through = (table["subject"] or {}).get("through")
         self.is_of_persons = table["subject"] is not None
+        self.is_by_reference = table.get("leaves") == "referred"
 
     def native(self) -> set[str]:
         """None: keys, births and events are looked at as text."""
@@ -132,6 +136,16 @@ class TablePlan(Plan):
             if any(c["name"] == key for c in target.shown) and target.keys.get(key) == (table, key):
                 found.append((name, target))
         return found
+
+    @property
+    def named_by(self) -> list[tuple["TablePlan", str, str]]:
+        """The columns of released tables that name a row of this one: their table, their name, the key they mean."""
+        return [
+            (one, name, one.keys[name][1])
+            for one in self.whole.released
+            for name, target in one.references
+            if target is self
+        ]
 
     def _clipped(self) -> list[dict]:
         """Measures that stand beside a quasi-identifier, the row's own or its subject's (7.1)."""
@@ -348,14 +362,50 @@ class TablePlan(Plan):
             "JOIN cohort ON cohort.terrain_sid = m.terrain_sid)"
         )
 
+    @property
+    def scope(self) -> str:
+        """The treated rows that leave unless their class is too small."""
+        if not self.is_by_reference:
+            return self.at("treated")
+        referred = self.at("referred")
+        return f"(SELECT m.* FROM {self.at('treated')} m JOIN {referred} ON {referred}.terrain_line = m.terrain_line)"
+
+    def referred(self) -> list[Statement]:
+        """The lines that a row of another table that leaves refers to, then those that these refer to in turn."""
+        if not self.is_by_reference:
+            return []
+        rows, own = self.at("treated"), [(name, key) for one, name, key in self.named_by if one is self]
+        found = [
+            f"SELECT up.terrain_line FROM {rows} up JOIN (SELECT DISTINCT m.{name_of(name)} AS value "
+            f"FROM {one._left()}) met ON met.value = up.{name_of(key)}"
+            for one, name, key in self.named_by
+            if one is not self
+        ]
+        words = [*(f"referred_{n}" for n in range(STEPS_UP if own else 0)), "referred"]
+        first = f"SELECT DISTINCT terrain_line FROM ({' UNION ALL '.join(found)}) named"
+        made = [self._make(words[0], first, step="class", percent=67)]
+        for before, word in itertools.pairwise(words):
+            below = self.at(before)
+            ups = [
+                f"SELECT up.terrain_line FROM {rows} up JOIN (SELECT DISTINCT m.{name_of(name)} AS value FROM {rows} m "
+                f"JOIN {below} ON {below}.terrain_line = m.terrain_line) met ON met.value = up.{name_of(key)}"
+                for name, key in own
+            ]
+            made.append(
+                self._make(word, " UNION ".join([f"SELECT terrain_line FROM {below}", *ups]), step="class", percent=67)
+            )
+        return made
+
+    def scoped(self) -> str:
+        """How many rows leave unless their class is too small."""
+        return f"SELECT count(*) FROM {self.scope} scoped"
+
     def classes(self) -> Statement | None:
         """The classes of fewer than k distinct subjects (G30)."""
         if not (groups := self._groups()):
             return None
         names = ", ".join(groups)
-        text = (
-            f"SELECT {names} FROM {self._with_subjects(self.at('treated'))} met GROUP BY {names} HAVING {self.small()}"
-        )
+        text = f"SELECT {names} FROM {self._with_subjects(self.scope)} met GROUP BY {names} HAVING {self.small()}"
         return self._make("class", text, step="class", percent=66)
 
     def kept(self) -> Statement:
@@ -423,7 +473,7 @@ class TablePlan(Plan):
                 self._say("same", a=side, b=f"{small}.{one}") for side, one in zip(sides, groups, strict=True)
             )
             where = f" WHERE NOT EXISTS (SELECT 1 FROM {small} WHERE {same})"
-        return f"{self.at('treated')} m{start}{where}"
+        return f"{self.scope} m{start}{where}"
 
     def left(self) -> str:
         """How many rows are in the cohort and in no small class."""
@@ -560,7 +610,7 @@ class TablePlan(Plan):
         of = name_of(name)
         return (
             f"SELECT before.value, before.n, before.n - coalesce(after.n, 0) FROM "
-            f"(SELECT {of} AS value, count(*) AS n FROM {self.at('treated')} GROUP BY {of}{held}) before LEFT JOIN "
+            f"(SELECT {of} AS value, count(*) AS n FROM {self.scope} scoped GROUP BY {of}{held}) before LEFT JOIN "
             f"(SELECT {of} AS value, count(*) AS n FROM {self.at('kept')} GROUP BY {of}) after "
             f"ON {self._say('same', a='before.value', b='after.value')} ORDER BY before.value NULLS LAST"
         )
@@ -628,6 +678,10 @@ class TablesPlan:
             return []
         return [f"terrain_shared_{number}" for number in range(len(self.head.quasi))]
 
+    def changed_by(self, table: TablePlan) -> list[TablePlan]:
+        """The released tables whose rows to leave change with the classes of `table`."""
+        return [one for one in self.released if table.is_head or one is table or one.is_by_reference]
+
     def without(self, table: str, column: str) -> "TablesPlan":
         """The same, were `column` of `table` none of what makes classes."""
         tables = [
@@ -642,8 +696,25 @@ class TablesPlan:
     def small(self) -> list[Statement]:
         """The statements that find small classes, of what is treated already."""
         found = [self.head.classes(), self._cohort()] if self.has_cohort else []
-        found += [one.classes() for one in self.released if not (self.has_cohort and one.is_head)]
+        for one in self._referring_first():
+            found += one.referred()
+            if not (self.has_cohort and one.is_head):
+                found.append(one.classes())
         return [statement for statement in found if statement]
+
+    def _referring_first(self) -> list[TablePlan]:
+        """The released tables, each whose rows leave by reference after all that refer to them."""
+        order = [one for one in self.released if not one.is_by_reference]
+        waiting = [one for one in self.released if one.is_by_reference]
+        while waiting:
+            ready = [
+                one for one in waiting if all(by in order or by is one for by, _name, _key in one.named_by)
+            ]  # fmt: skip
+            if not ready:
+                raise ValueError("tables of no person leave by references to each other")
+            order += ready
+            waiting = [one for one in waiting if one not in ready]
+        return order
 
     def statements(self) -> list[Statement]:
         found = [one.source() for one in self.tables]

@@ -3,6 +3,8 @@
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from broker.releases.tables import tables_of
+
 STEPS = {
     "waiting": gettext_lazy("En attente du poste de préparation"),
     "opening": gettext_lazy("Ouverture de la source"),
@@ -27,6 +29,17 @@ STEPS = {
 def step(code: str) -> str:
     """The words of a step; a code nobody knows is shown as it is."""
     return str(STEPS.get(code, code))
+
+
+def leaving(recipe: dict) -> list[tuple[str, str]]:
+    """Which rows leave of each table that is of no person, and why: (table, words)."""
+    told = {
+        "referred": _("seulement les lignes auxquelles une ligne remise renvoie ; les autres ne servent à rien ici"),
+        "whole": _(
+            "toutes les lignes : elles ne sont celles de personne, et aucune clé remise ne dit lesquelles servent"
+        ),
+    }
+    return [(one["name"], told[one["leaves"]]) for one in tables_of(recipe) if one.get("leaves") in told]
 
 
 def receipt(obligation: str, figures: dict, recipe: dict) -> str:

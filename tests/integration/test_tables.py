@@ -13,6 +13,7 @@ from django.urls import reverse
 from broker.accounts import grants
 from broker.errors import BadInput, WrongState
 from broker.keys.store import KeyStore
+from broker.releases import previews
 from consent import terms
 from tests import factories
 from tests.actors import signed_in
@@ -273,6 +274,36 @@ def test_clear_copies_of_an_examined_version_are_those_of_its_tables(dataset, st
         found = {name: path.read_bytes() for name, path in paths.items()}
 
     assert found == {"patients": PATIENTS, "stays": STAYS, "events": EVENTS}
+
+
+TRIPS = b"trip_id,vehicle_id,driver_birth,at,speed\n" + b"".join(
+    b"t-%016d,v-%016d,19%02d-02-03,2026-01-%02d 10:%02d:00,%d\n" % (n, n % 20, 50 + n % 20, 1 + n % 9, n % 60, n)
+    for n in range(60)
+)
+VEHICLES = b"vehicle_id,power\n" + b"".join(b"v-%016d,%d\n" % (n, n) for n in range(20))
+ASKED = ("vehicle_id", "at", "speed")
+
+
+@pytest.mark.parametrize(
+    ("files", "wanted", "said"),
+    [
+        ({"trips.csv": TRIPS, "vehicles.csv": VEHICLES}, ("trips.speed",), r"plusieurs tables \(trips, vehicles\)"),
+        ({"trips.csv": TRIPS}, (*ASKED, "trip_id"), "la clé de lien « trip_id » suivrait une personne"),
+        ({"trips.csv": TRIPS}, ASKED, "ajoutez à la source une colonne d'âge"),
+    ],
+)
+def test_what_would_join_the_days_of_a_person_is_refused_with_its_mend(steward, files, wanted, said):
+    dataset = actions.create_dataset(
+        steward.zone, by=steward, title="Trajets", summary="s", domains=["mobility_trace"], is_personal=True
+    )
+    registered(dataset, steward, files)
+    roles = {"trip_id": "record_key", "vehicle_id": "subject_key", "driver_birth": "birth", "at": "timestamp",
+             "speed": "measure", "power": "measure"}  # fmt: skip
+    accept(dataset, steward, **{c.path: roles[c.name] for c in dataset.columns.all()})
+    actions.publish_dataset(dataset, by=steward)
+
+    with pytest.raises(BadInput, match=said):
+        previews.of_offer(factories.offer(dataset, columns=wanted), by=steward)
 
 
 # Real files

@@ -20,6 +20,7 @@ import pytest
 from broker.releases import engine, spark
 from broker.releases.plan import Plan
 from tests import releasing, servers, tables
+from tests.unit.test_release_tables import STAFF, by_reference, followed
 from tests.unit.test_treatings import a_trace_recipe, as_csv, trips_of_real_points
 
 KEY, TOKEN_KEY = "0123456789abcdef" * 4, "fedcba9876543210" * 4
@@ -235,6 +236,21 @@ def test_an_identifier_among_words_is_found_by_both_engines(tmp_path, server):
         other, _said = built(tmp_path / f"{name}-several", several, paths, server=where)
         assert (one["refused"], one["facts"]) == ("identifier", {"columns": ["mot"]})
         assert (other["refused"], other["facts"]) == ("identifier", {"columns": ["labs.value", "units.meaning"]})
+
+
+def test_rows_that_others_name_leave_alike_from_both_engines(tmp_path, server):
+    asked = by_reference(followed(tables.care_record(k=1, output={"format": "parquet", "sealed": False})))
+    lines = [f"{line},{before}" for line, before in zip(tables.RECORD["visits"], BEFORE, strict=True)]
+    sources = written(tmp_path, {**tables.RECORD, "visits": lines, "staff": STAFF})
+
+    told = both(tmp_path, asked, sources, server, opposed=[token_of("patient-4")])
+
+    by_name = {one["name"]: one for one in told["tables"]}
+    assert by_name["visits"]["emptied"] == {"carer": 0, "before": 1}
+    assert by_name["staff"]["dropped"]["unreferred"] == 1
+
+
+BEFORE = ["before", "", "visit-100", "visit-104", "", "visit-103"]
 
 
 def test_data_without_persons_leave_alike_from_both_engines(tmp_path, server, real_data):

@@ -8,7 +8,7 @@ from datetime import date
 
 import pytest
 
-from broker.releases import engine, manifest
+from broker.releases import engine, manifest, recipe, words
 from broker.releases.tables import TablePlan, TablesPlan, columns_of, quasi_of, tables_of
 from tests.recompute import Inputs, recompute
 from tests.tables import (
@@ -314,6 +314,73 @@ def test_a_single_table_keeps_the_persons_and_rows_that_it_names_if_they_leave(t
     assert last["result"]["tables"][0]["emptied"] == {"mother": 1, "before": 1}, "the third one is a child"
 
 
+def by_reference(recipe: dict) -> dict:
+    """The recipe, whose staff leave where a visit or one of them names them; each names who leads them."""
+    staff = recipe["tables"][3]
+    staff["columns"].insert(1, column("leader", REKEYED, role="record_key"))
+    staff["source_columns"] = ["carer", "leader", "name", "speciality"]
+    staff["keys"].append({"column": "leader", "of": ["staff", "carer"]})
+    return {**recipe, "tables": [*recipe["tables"][:3], {**staff, "leaves": "referred"}, recipe["tables"][4]]}
+
+
+STAFF = [
+    "carer,leader,name,speciality", "carer-1,carer-3,Eve Blanc,cardio", "carer-2,,Flo Noir,neuro",
+    "carer-3,carer-4,Guy Vert,cardio", "carer-4,,Ida Roux,direction", "carer-5,carer-4,Jo Brun,neuro",
+]  # fmt: skip
+
+
+def test_rows_of_no_person_leave_where_a_row_that_leaves_names_them(tmp_path):
+    recipe, given = by_reference(care_record(k=1)), {**RECORD, "staff": STAFF}
+    opposed = [token("patient-2"), token("patient-4")]  # who alone saw the second carer
+
+    last = build(tmp_path, recipe, given, opposed=opposed)
+
+    rows, told = opened(tmp_path / "out"), {one["name"]: one for one in last["result"]["tables"]}
+    named = {rekeyed("staff.carer", f"carer-{n}"): n for n in range(1, 6)}
+    assert {named[row["carer"]]: named.get(row["leader"]) for row in rows["staff"]} == {1: 3, 3: 4, 4: None}
+    assert told["staff"]["dropped"] == {"unreferred": 2, "small_class": 0} and told["staff"]["rows_in"] == 5
+    assert (told["units"]["rows_out"], told["units"]["dropped"]) == (2, {"small_class": 0}), "nobody names a unit"
+    assert manifest._told_of_table(told["staff"])["rows"]["lost"]["unreferred"] == 2
+    inputs = Inputs(
+        source=tmp_path, recipe=recipe, pseudonym_key=KEY, token_key=TOKEN_KEY, opposed=opposed,
+        clear=(tmp_path / "out").read_bytes(), sources={name: tmp_path / f"{name}.csv" for name in given},
+    )  # fmt: skip
+    assert recompute(inputs).failed == []
+
+
+def nobodys(name: str, **refers: str) -> dict:
+    """A table of no person with its own key "id", whose other columns refer to the key of another."""
+    keys = [{"column": "id", "of": [name, "id"]}, *({"column": c, "of": [to, "id"]} for c, to in refers.items())]
+    return table(name, [column(one["column"], REKEYED) for one in keys], keys=keys)
+
+
+def test_a_recipe_says_which_tables_of_no_person_leave_by_reference():
+    visits = {**nobodys("visits", carer="staff"), "subject": {"column": "patient"}}
+    every = [visits, nobodys("staff", unit="units", leader="staff"), nobodys("units"), nobodys("drugs"),
+             nobodys("left", of="right"), nobodys("right", of="left"), nobodys("after", of="right")]  # fmt: skip
+
+    told = {one["name"]: one.get("leaves") for one in recipe._with_leaving(every, personal=True)}
+    of_nobody = recipe._with_leaving(every[1:], personal=False)
+
+    assert told == {
+        "visits": None, "staff": "referred", "units": "referred", "drugs": "whole", "left": "whole", "right": "whole",
+        "after": "whole",
+    }  # fmt: skip
+    assert all("leaves" not in one for one in of_nobody)
+    assert [name for name, _words in words.leaving({"format": 2, "tables": [visits, {**every[1], "leaves": "whole"}]})]
+
+
+def test_small_classes_of_a_table_of_no_person_are_made_of_the_rows_that_leave(tmp_path):
+    recipe = by_reference(care_record(k=2))
+    recipe["tables"][3]["quasi_identifiers"] = ["speciality"]
+
+    last = build(tmp_path, recipe, {**RECORD, "staff": STAFF})
+
+    told = last["result"]["tables"][3]  # two of cardio leave; of neuro one is named, of the direction one leads
+    assert told["dropped"] == {"unreferred": 1, "small_class": 2} and told["k_min"] == 2
+    assert {row["speciality"] for row in opened(tmp_path / "out")["staff"]} == {"cardio"}
+
+
 @pytest.mark.parametrize(
     ("where", "line"),
     [
@@ -525,14 +592,14 @@ def kept_apart(recipe: dict) -> dict:
 
 
 def test_what_a_preview_of_tables_says_a_column_costs_is_what_its_absence_gives_back(tmp_path):
-    recipe = kept_apart(care_record(k=5))
+    recipe, given = by_reference(kept_apart(care_record(k=5))), {**a_crowd(), "staff": STAFF}
 
     def previewed(folder, asked) -> dict:
-        return build(tmp_path / folder, asked, a_crowd(), preview={"floor": 11})["result"]
+        return build(tmp_path / folder, asked, given, preview={"floor": 11})["result"]
 
     found = previewed("whole", recipe)
 
-    release = build(tmp_path / "release", recipe, a_crowd())["result"]
+    release = build(tmp_path / "release", recipe, given)["result"]
     assert found["dropped"] == release["dropped"] and found["k_min"] == release["k_min"] >= 5
     assert 0 < found["k_before"] < 5 and found["small_before"] > 0
     assert found["without"].keys() == {"patients.sex", "visits.ward"}

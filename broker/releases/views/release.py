@@ -30,6 +30,7 @@ REASONS_OF_LOSS = {
     "protected_persons": gettext_lazy("droits et protection des personnes"),
     "small_class": gettext_lazy("groupes trop petits"),
     "not_sampled": gettext_lazy("hors de l'échantillon"),
+    "unreferred": gettext_lazy("lignes auxquelles aucune ligne remise ne renvoie"),
     "trimmed": gettext_lazy("bouts de trajets, arrêts, et points de trop dans la minute"),
 }
 # What these cost is told to the operator alone (legal-gate, scenarios 8 and 12).
@@ -189,6 +190,7 @@ def _told(request, release: Release) -> dict:
         "groups": (groups := _groups(release)),
         "warned": [(g["column"], v) for g in groups for v in g["values"] if v["warn"]][:SHOWN_WARNINGS],
         "tables": _tables(release, whole),
+        "leaving": words.leaving(release.recipe),
         "sees_all": whole,
         "receipts": [
             (
