@@ -43,7 +43,7 @@ BEST = (
     ("journal", "anne", "/journal/?question=refus", 1280, 1180),
 )
 # Looked at whatever the links followed before them.
-ALSO = {"anne": ("/journal/mois/", "/journal/sante/", "/rapprochement/")}
+ALSO = {"anne": ("/journal/mois/", "/journal/recherches/", "/journal/sante/", "/rapprochement/")}
 MOST_BYTES, MOST_BYTES_ALL = 150_000, 1_000_000
 DEPTH = 3  # links from the start
 PAGES = 60  # at most, for one person

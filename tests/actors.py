@@ -119,6 +119,7 @@ def world() -> World:
         created_by=representative,
     )  # fmt: skip
     release = ready_release(convention, named)
+    from broker.desk.models import SavedSearch
     from broker.keys.models import DataKey
     from broker.releases.models import Inquiry, Preview, WithdrawalOrder
 
@@ -154,6 +155,7 @@ def world() -> World:
         "consent_import": ConsentImport.objects.create(
             dataset=dataset, receipt=f"I{dataset.pk}", file_name="consentements.csv", status="done", received_by=steward
         ),
+        "saved_search": SavedSearch.objects.create(owner=users["auditor"], name="Les refus", asked={"out": "deny"}),
         "leaf": SimpleNamespace(index=0, form="csv"), "licence": factories.licence(startup, dataset, by=representative),
     }  # fmt: skip
     return World(users, objects)

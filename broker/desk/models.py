@@ -1,8 +1,11 @@
 """What the desk remembers for its readers. `BinaryField` values are raw hashes of 32 bytes."""
 
+from urllib.parse import urlencode
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.urls import reverse
 
 from broker import clock
 
@@ -56,3 +59,35 @@ class CheckpointLetter(models.Model):
 
     def __str__(self):
         return f"{self.daily_id}: {self.reader_id}"
+
+
+class SavedSearchQuerySet(models.QuerySet):
+    def for_user(self, user):
+        """One's own: what somebody asks of the log is nobody else's."""
+        return self.filter(owner=user)
+
+
+class SavedSearch(models.Model):
+    """A search of the log that its owner keeps under a name; `asked` holds the fields of its form as they were sent."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="saved_searches")
+    name = models.CharField("nom", max_length=80)
+    asked = models.JSONField(default=dict)
+    saved_at = models.DateTimeField(default=clock.now)
+
+    objects = SavedSearchQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name", "pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "name"], name="saved_search_once"),
+            models.CheckConstraint(condition=~Q(name=""), name="saved_search_has_a_name"),
+        ]
+
+    def __str__(self):
+        return self.name
+
+    @property
+    def address(self) -> str:
+        """The page of its answer today."""
+        return f"{reverse('audit-search')}?{urlencode(self.asked)}"

@@ -3,6 +3,7 @@ from django.urls import path
 from django.views.i18n import set_language
 
 from broker.desk import views
+from broker.desk.journal import saved_views
 from broker.desk.journal import views as journal
 
 urlpatterns = [
@@ -12,6 +13,9 @@ urlpatterns = [
     path("journal/", journal.search, name="audit-search"),
     path("journal/<int:index>/", journal.entry, name="audit-entry"),
     path("journal/dossier.zip", journal.take_away, name="audit-bundle"),
+    path("journal/recherches/", saved_views.searches, name="audit-searches"),
+    path("journal/recherches/<int:pk>/", saved_views.rename, name="audit-search-rename"),
+    path("journal/recherches/<int:pk>/supprimer/", saved_views.remove, name="audit-search-remove"),
     path("journal/mois/", journal.month_report, name="audit-month"),
     path("journal/mois.csv", journal.month_table, name="audit-month-table"),
     path("journal/sante/", views.log_health, name="log-health"),

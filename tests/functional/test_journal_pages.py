@@ -3,11 +3,12 @@
 import pytest
 from django.urls import reverse
 
+from broker.desk.models import SavedSearch
 from tests import factories
 from tests.functional.conftest import WIDTHS, fits
 from tests.logs import sequencing, write
 
-PAGES = ["audit-month", "log-health", "reconciliation"]
+PAGES = ["audit-month", "audit-searches", "log-health", "reconciliation"]
 LOOKS = [("phone", "dark"), ("desktop", "light"), ("phone", "light"), ("desktop", "dark")]
 
 
@@ -30,14 +31,16 @@ def log(site, fresh_database, tmp_path):
 
 def test_the_pages_on_the_log_have_no_barrier(log, visit, sign_in, axe):
     auditor = factories.user("Anne Leroy", organisation=factories.organisation("audit"), role="auditor")
+    kept = SavedSearch.objects.create(owner=auditor, name="Les refus de l’hôpital", asked={"question": "refus"})
     page = sign_in(visit(), auditor)
+    of_one = [reverse(name, args=[kept.pk]) for name in ("audit-search-rename", "audit-search-remove")]
 
-    for name in PAGES:
-        page.goto(reverse(name))
+    for path in (*map(reverse, PAGES), reverse("audit-search") + "?question=refus", *of_one):
+        page.goto(path)
         page.eval_on_selector_all("details", "all => all.forEach(one => one.open = true)")
         for width, scheme in LOOKS:
             across, down = WIDTHS[width]
             page.set_viewport_size({"width": across, "height": down})
             page.emulate_media(color_scheme=scheme)
             axe(page)
-            assert fits(page), (name, width)
+            assert fits(page), (path, width)

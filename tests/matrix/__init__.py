@@ -57,6 +57,7 @@ PLACES = {
     "preuve": ("leaf", "index"),
     "recepisses": ("leaf", "index"),
     "journal": ("leaf", "index"),
+    "recherches": ("saved_search", "pk"),
     "export": ("leaf", "form"),
     "tile": ("leaf", "index"),
     "releves": ("leaf", "index"),

@@ -1,6 +1,6 @@
 """Who may read the log: its proofs, anybody; its entries, each their part."""
 
-from tests.matrix import everybody, signed_in
+from tests.matrix import everybody, only, signed_in
 
 ROUTES = {
     "log-home": everybody(200),
@@ -22,6 +22,13 @@ ROUTES = {
     # everybody here belongs somewhere: each reads their part (broker.desk.journal.permissions)
     "audit-search": signed_in(200),
     "audit-entry": signed_in(404),
+    "audit-searches": signed_in(200),
+    "POST audit-searches": signed_in(422),
+    # a search is its owner's: the auditor's here
+    "audit-search-rename": only(404, auditor=200),
+    "POST audit-search-rename": only(404, auditor=422),
+    "audit-search-remove": only(404, auditor=200),
+    "POST audit-search-remove": only(404, auditor=302),
     "audit-month": signed_in(200),
     "POST audit-month-table": signed_in(200),
     # who may read may ask; nothing being signed yet, there is nothing to take away (409)

@@ -149,6 +149,21 @@ class QuestionForm(ChoosingForm):
         return {name: str(value) for name, value in self.cleaned_data.items() if value not in (None, "")}
 
 
+class NameForm(forms.Form):
+    name = forms.CharField(label=gettext_lazy("Nom de la recherche"), max_length=80)
+
+
+class SaveForm(QuestionForm):
+    """A question, and the name under which its reader keeps it."""
+
+    name = forms.CharField(label=gettext_lazy("Nom de la recherche"), max_length=80)
+
+    def asked(self) -> dict[str, str]:
+        """The fields of the question as they were sent, those that say something."""
+        names = [name for name in self.fields if name != "name"]
+        return {name: value for name in names if (value := str(self.data.get(name) or "")[:254])}
+
+
 class MonthInput(_Written, forms.DateInput):
     input_type = "month"
 

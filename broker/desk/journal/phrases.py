@@ -123,6 +123,9 @@ PHRASES = {
     "release.expire": _("a supprimé le fichier, au terme de sa conservation, de la remise"),
     "release.request": _("a demandé une remise"),
     "release.withdraw": _("a retiré la remise"),
+    "search.remove": _("a supprimé une recherche gardée"),
+    "search.rename": _("a renommé une recherche gardée"),
+    "search.save": _("a gardé une recherche du journal"),
     "sensor.add": _("a ajouté un capteur"),
     "service.add": _("a ajouté un service"),
     "service.amend": _("a corrigé un service"),
@@ -187,6 +190,7 @@ OBJECTS = {
     "consent": _("consentement"),
     "withdrawalorder": _("ordre de retrait"),
     "inquiry": _("recherche de traces"),
+    "savedsearch": _("recherche gardée"),
     "killswitch": _("coupe-circuit"),
     "countersign": _("contreseing"),
 }

@@ -13,11 +13,13 @@ from broker import clock
 from broker.audit import bundle, exports, state
 from broker.audit import search as search_log
 from broker.desk.journal import actions, conclusions, month, permissions, questions, telling, visits
-from broker.desk.journal.forms import BundleForm, MonthForm, QuestionForm, TakenForm
+from broker.desk.journal.forms import BundleForm, MonthForm, NameForm, QuestionForm, TakenForm
+from broker.desk.models import SavedSearch
 from broker.errors import BadInput
 
 MOST_LEAVES = 2**53 - 1  # the largest number that the log's own JSON holds (RFC 8785)
 MOST_COUNTS = 1_000_000  # lines of a month's table; a spreadsheet reads 1,048,576
+KEPT = 10  # searches of one's own beside the page; the others are one link away
 SPOOLED = 8 << 20  # bytes of a bundle kept in memory before it goes to a file
 
 
@@ -60,6 +62,8 @@ def search(request):
             "reads_everything": permissions.reads_everything(request.user),
             "published": sight.last if sight else state.checkpoint(),
             "is_all": form.is_valid() and not form.told(),
+            "kept": SavedSearch.objects.for_user(request.user)[:KEPT],
+            "name_form": NameForm(auto_id="keep_%s"),
             "told": len(form.told().keys() - {"question"}) if form.is_valid() else 0,
         },
         status=422 if form.errors else 200,
