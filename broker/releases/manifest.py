@@ -8,6 +8,7 @@ import hashlib
 import hmac
 
 import rfc8785
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from broker.releases import words
@@ -120,7 +121,7 @@ def certificate(recipe: dict, result: dict, *, title: str, period: str) -> str:
             "title": title,
             "version": recipe["dataset"]["version"],
             "period": f", {period}" if period else "",
-            "rows": result["rows_out"],
+            "rows": number_format(result["rows_out"], force_grouping=True),
             "share": f"{share:.1f}".replace(".", ","),
         }
     ]
@@ -128,7 +129,7 @@ def certificate(recipe: dict, result: dict, *, title: str, period: str) -> str:
         parts.append(
             _("%(subjects)s personnes ; au moins %(k)s personnes partagent chaque combinaison de : %(names)s.")
             % {
-                "subjects": result["subjects_out"],
+                "subjects": number_format(result["subjects_out"], force_grouping=True),
                 "k": result["k_min"],
                 "names": ", ".join(quasi_of(recipe)) or "—",
             }
@@ -155,7 +156,7 @@ def under_represented(result: dict) -> list[str]:
     if not lost:
         return []
     return [
-        f"{column} = {value if value is not None else '—'}"
+        f"{column} : {value if value is not None else _('non renseigné')}"
         for column, groups in result["losses"].items()
         for value, before, gone in groups
         if before and gone / before >= 3 * lost / base

@@ -1,6 +1,7 @@
 """The auditor: searches the log, takes a bundle away, verifies it without the platform, finds one altered byte.
 
-She comes back when everything was played: the whole log is verified once more, and goes on from the one she had kept.
+She comes back when everything was played: what left is compared with the log, the whole log is verified once more, and
+goes on from the one she had kept.
 """
 
 import os
@@ -45,6 +46,15 @@ def take_a_bundle_and_verify_it(story: Story):
     _take(story)
     story.audit.update(altered_byte_found=False)
     story.memory.audit = dict(story.audit)
+
+
+def compare_bytes_and_log(story: Story):
+    """Files, downloads, permits and the log side by side, as every night: after the whole story nothing differs."""
+    anne = story.entered("anne")
+    anne.submit("/rapprochement/", "/rapprochement/")
+    done = story.wait(anne, "/rapprochement/", lambda a: "demandé par Anne Leroy" in Page(a).text)
+    if "Les octets remis et le journal disent la même chose" not in Page(done).text:
+        raise StepFailed(f"les octets remis et le journal ne disent pas la même chose : {Page(done).text[:600]}")
 
 
 def come_back_and_verify_the_whole_story(story: Story):
@@ -129,6 +139,7 @@ STEPS = [
     Step("altère un octet : le dossier ne se vérifie plus, et la ligne est nommée", "anne", find_an_altered_byte),
 ]
 LAST = [
+    Step("fait rapprocher les octets remis et le journal : ils disent la même chose", "anne", compare_bytes_and_log),
     Step("revient à la fin : rien ne manque depuis sa visite, et tout le journal se vérifie hors ligne", "anne",
          come_back_and_verify_the_whole_story),
 ]  # fmt: skip
