@@ -57,6 +57,15 @@ def enter(person) -> list[dict]:
     return [{"name": cookie.name, "value": cookie.value, "url": person.site} for cookie in person.browser.cookies.jar]
 
 
+# Two parts beside the page that lie over one another once it is scrolled: a picture of a whole page never shows it.
+PILED = """() => {
+    window.scrollTo(0, 400);
+    const parts = [...document.querySelectorAll(".side > *")].map(part => part.getBoundingClientRect());
+    window.scrollTo(0, 0);
+    return parts.some((part, at) => at > 0 && part.height > 0 && part.top < parts[at - 1].bottom - 1);
+}"""
+
+
 def faults_of(page, axe_script: str, path: str) -> list[str]:
     """What is wrong with the page at `path`: its frame, its width, every breach that axe finds in the four looks."""
     page.set_viewport_size({"width": WIDTHS["desktop"], "height": 900})
@@ -72,6 +81,8 @@ def faults_of(page, axe_script: str, path: str) -> list[str]:
             document.querySelector("main") !== null || "no main",
         ].filter(fault => fault !== true)"""
     )
+    if page.evaluate(PILED):
+        faults.append("what stands beside the page piles up when it is scrolled")
     page.evaluate(axe_script)
     for scheme, options in (("light", EVERYTHING), ("dark", COLOURS)):
         page.emulate_media(color_scheme=scheme)
