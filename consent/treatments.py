@@ -52,6 +52,7 @@ SEEN_ROLES = frozenset({"quasi_identifier", "geo", "sensitive", "birth"})
 # Calendar time, from the finest; a profile that keeps it may be cut coarser, never finer.
 STEPS = ("minute", "hour", "day", "month")
 STEPPED_DOMAINS = frozenset({"mobility_trace", "ev_charging"})  # steps of 1 minute inside, 1 hour outside (7.2)
+WIDER = (10, 20)  # years in a band, beside five
 POINTS = frozenset({"grid_1km", "trim_trace"})  # kinds that treat two coordinates together
 DECIMALS = (3, 2, 1, 0)  # a measure is rounded to one of these
 
@@ -194,7 +195,7 @@ def choices(column, *, approved: bool = False, columns=()) -> list[dict]:
     if not column.dataset.is_personal or kind in ("pseudonym", "rekey"):
         pass
     elif kind in ("band_age", "birth_band"):
-        beside = [{**default, "width": width} for width in (10, 20)]
+        beside = [{**default, "width": width} for width in WIDER]
     elif column.role == "geo" and kind == "department":
         beside = [{"kind": "commune_group"}] if COMMUNE_NAME.search(column.name) else []
     elif column.role == "geo" and (axis := axis_of(column)) and (pair := pair_of(column, columns)):
@@ -209,6 +210,17 @@ def choices(column, *, approved: bool = False, columns=()) -> list[dict]:
             beside = [{**default, "kind": "round", "decimals": decimals} for decimals in DECIMALS]
         beside.append({"kind": "category"})
     return [default, *beside, *([] if kind == "drop" else [{"kind": "drop"}])]
+
+
+def coarser(treatment: dict) -> dict | None:
+    """The next treatment that tells less of the same column, where there is one beside leaving it out."""
+    match treatment["kind"]:
+        case "band_age" | "birth_band":
+            width = next((width for width in WIDER if width > treatment["width"]), None)
+            return {**treatment, "width": width} if width else None
+        case "commune_group":
+            return {"kind": "department"}
+    return None
 
 
 def name_of(treatment: dict) -> str:

@@ -34,6 +34,7 @@ import duckdb
 import pyrage
 
 from broker.releases import formulas, packages, treating
+from broker.releases.coarser import CoarserPlan
 from broker.releases.dialects import name_of, text_of
 from broker.releases.plan import Plan, Statement
 from broker.releases.tables import TablePlan, TablesPlan, path_of
@@ -775,19 +776,34 @@ class Preview(Build):
             "rows_in": rows_in, "dropped": dropped, "rows_out": rows_out, "k_min": k_min, "identifiers": identifiers,
             "subjects_out": self._number("SELECT count(DISTINCT subject) FROM leaving"),
             "refused": refused or ("identifier" if identifiers else ""),
-            "k_before": 0, "small_before": 0, "without": {}, "losses": {},
+            "k_before": 0, "small_before": 0, "without": {}, "coarser": {}, "losses": {},
         }  # fmt: skip
         if not plan.quasi or not base:
             return found
         found["k_before"], found["small_before"] = (int(n) for n in self.engine.execute(plan.read_classes()).fetchone())
         self.engine.execute(plan.cells())
         found["without"] = {name: self._number(plan.lost_without(name)) for name in plan.quasi}
+        asked = self.job["preview"].get("coarser", {})
+        found["coarser"] = {name: self._lost_coarser(name, asked[name]) for name in plan.quasi if name in asked}
         floor = int(self.job["preview"]["floor"])
         found["losses"] = {
             name: [[value, round(100 * lost / before)] for value, before, lost in self.engine.execute(sql).fetchall()]
             for name, sql in ((name, plan.losses_told(name, floor=floor)) for name in plan.quasi)
         }
         return found
+
+    def _lost_coarser(self, name: str, treatment: dict) -> int:
+        """Rows that small classes would cost if the quasi-identifier `name` were told as `treatment` says."""
+        other = CoarserPlan(self.plan, name, treatment)
+        if (rare := other.rare()) is None:
+            return self._number(other.lost())
+        former = next(one for one in self.plan._measures() if one.name == rare.name)
+        self._forget(rare.name)
+        self._make(rare)
+        lost = self._number(other.lost())
+        self._forget(rare.name)
+        self._make(former)
+        return lost
 
 
 class TablesPreview(TablesBuild):

@@ -25,7 +25,7 @@ from broker.errors import BadInput, NotAllowed, TerrainError, WrongState
 from broker.keys.store import WORKER, KeyStore
 from broker.releases import actions, recipe, words
 from broker.releases.models import Preview
-from broker.releases.tables import columns_of, quasi_of
+from broker.releases.tables import columns_of, is_single, quasi_of
 from consent import consents, oppositions, record, treatments
 from consent.models import Convention, Offer
 from zones import groups
@@ -158,7 +158,8 @@ def _job(preview: Preview) -> dict:
     (A sample is then another draw of the same size: its figures are near those of the release, not the same.)"""
     dataset, zone, at = preview.dataset_version.dataset, preview.zone, clock.now()
     job = {
-        "recipe": preview.recipe, "preview": {"floor": max(FLOOR, preview.recipe["k"])}, "recipients": [],
+        "recipe": preview.recipe, "recipients": [],
+        "preview": {"floor": max(FLOOR, preview.recipe["k"]), "coarser": coarser(preview.recipe)},
         "pseudonym_key": secrets.token_hex(32), "token_key": "", "opposed": [], "consented": [],
         "lookups": {"commune_group": str(groups.PATH)}, "memory_mib": MEMORY_MIB, "threads": 2,
     }  # fmt: skip
@@ -169,6 +170,14 @@ def _job(preview: Preview) -> dict:
             agreed = consents.tokens_in_force(dataset, purpose=wanted["purpose"], category=wanted["recipient"], at=at)
             job["consented"] = sorted(token.hex() for token in agreed)
     return job
+
+
+def coarser(asked: dict) -> dict[str, dict]:
+    """For each column by which a person could be known, the next treatment that tells less; of a single table."""
+    if not is_single(asked):
+        return {}
+    known = {path: treatments.coarser(columns_of(asked)[path]["treatment"]) for path in quasi_of(asked)}
+    return {path: treatment for path, treatment in known.items() if treatment}
 
 
 def _report(preview: Preview, line: dict) -> None:
@@ -197,11 +206,23 @@ def explained(preview: Preview, *, whole: bool) -> dict:
         return {}
     lost = found["dropped"].get("small_class", 0)
     left = found["rows_out"] + lost
+    limit, milder = asked.get("suppression_max_pct", 0), coarser(asked)
+
+    def saving(column: str, rows: int) -> dict:
+        share = round(100 * (lost - rows) / left)
+        return {"column": column, "saved": lost - rows, "share": share, "is_enough": rows * 100 <= limit * left}
+
     costs = sorted(
-        ({"column": name, "saved": lost - rows, "share": round(100 * (lost - rows) / left)}
-         for name, rows in found.get("without", {}).items() if rows < lost),
+        (saving(name, rows) for name, rows in found.get("without", {}).items() if rows < lost),
         key=lambda one: -one["saved"],
-    )  # fmt: skip
+    )
+    by_column = {
+        name: {**saving(name, rows), "words": treatments.words(milder[name])}
+        for name, rows in found.get("coarser", {}).items()
+        if name in milder
+    }
+    for one in costs:
+        one["coarser"] = by_column.get(one["column"])
     groups_told = [
         {"column": name, "values": [{"label": value, "lost": share} for value, share in values if share]}
         for name, values in found.get("losses", {}).items()
@@ -210,7 +231,7 @@ def explained(preview: Preview, *, whole: bool) -> dict:
         "rows_in": told(found["rows_in"], whole=whole),
         "rows_out": told(found["rows_out"], whole=whole),
         "lost_share": 100 * lost / left if left else 0,
-        "limit": asked.get("suppression_max_pct", 0),
+        "limit": limit,
         "small_share_before": 100 * found.get("small_before", 0) / left if left else 0,
         "k": asked["k"],
         "k_before": found.get("k_before"),
@@ -218,6 +239,7 @@ def explained(preview: Preview, *, whole: bool) -> dict:
         "refused": found.get("refused", ""),
         "identifiers": found.get("identifiers", []),
         "costs": costs,
+        "has_coarser": any(one["coarser"] for one in costs),
         "groups": [one for one in groups_told if one["values"]],
         "seen": quasi_of(asked),
         "has_costs": "k_before" in found,

@@ -227,6 +227,11 @@ def area(column: str, table: str) -> str:
     return f"coalesce({table}.area, {_department(column)})"
 
 
+def first_of_group(area: str) -> str:
+    """The code of a commune of the `area`, or its département: what a département is read from."""
+    return f"CASE WHEN substr({area}, 1, 1) = 'G' THEN substr({area}, 2) ELSE {area} END"
+
+
 def commune(column: str) -> str:
     """The code in `column` on five signs: a file that was read as numbers lost its leading zero."""
     return f"CASE WHEN length({column}) = 4 THEN '0' || {column} ELSE {column} END"

@@ -247,7 +247,8 @@ def _previewed(figures: Figures, table: Table) -> None:
     from broker.releases import previews
 
     asked = hospital.recipe(duckdb=duckdb.__version__)
-    more = {"preview": {"floor": previews.FLOOR}, "memory_mib": previews.MEMORY_MIB}
+    told = {"floor": previews.FLOOR, "coarser": previews.coarser(asked)}
+    more = {"preview": told, "memory_mib": previews.MEMORY_MIB}
     runs = [table.build(asked, **more) for _round in range(ROUNDS)]
     figures.add("plan_preview_1m", statistics.median(run.wall for run in runs), "s")
     figures.add("plan_preview_cpu_1m", statistics.median(run.cpu for run in runs), "s")

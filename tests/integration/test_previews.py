@@ -55,6 +55,10 @@ def test_leaving_a_column_out_saves_what_the_preview_says(stays):
     assert lost > whole.found["without"]["admission_type_id"] == without.found["dropped"]["small_class"]
     said = previews.explained(whole, whole=True)
     assert said["costs"][0]["saved"] == lost - min(whole.found["without"].values())
+    milder = {one["column"]: one["coarser"] for one in said["costs"]}
+    assert whole.found["coarser"].keys() == {"age"}, "the only one of another degree"
+    assert milder["age"]["saved"] == lost - whole.found["coarser"]["age"] and "10 ans" in milder["age"]["words"]
+    assert not milder["admission_type_id"]
 
 
 def test_no_value_of_a_small_group_is_kept_and_no_exact_share(stays):
@@ -138,6 +142,7 @@ def test_the_worker_answers_through_its_queue_and_a_page_shows_it(stays):
     assert 'hx-trigger="load delay:1s"' in waiting.content.decode()
     shown = ready.content.decode()
     assert 'data-status="ready"' in shown and "hx-trigger" not in shown
+    assert "Gardée, mais moins précise" in shown and "par tranches de 10 ans au moins" in shown
     assert f'id="k-after">{preview.recipe["k"] and Preview.objects.get().found["k_min"]}<' in shown
     assert hidden.status_code == 404
 
