@@ -65,7 +65,7 @@ TSA_CERTIFICATE = Path(file) if (file := os.environ.get("TERRAIN_TSA_CERTIFICATE
 LOG_BUNDLES = Path(os.environ.get("TERRAIN_LOG_BUNDLES", VAR / "log-bundles"))
 # The last checkpoint of the log that this one continues, when a log had to be closed.
 LOG_CONTINUES = Path(file) if (file := os.environ.get("TERRAIN_LOG_CONTINUES")) else None
-# Who cosigns the log's checkpoints: items `name+hash+key https://…`.
+# Who cosigns the log's checkpoints: items `name+hash+key https://…`, the key alone for one that comes by itself.
 WITNESSES = listed("TERRAIN_WITNESSES")
 SEAL_KEY = os.environ.get("TERRAIN_SEAL_KEY", "")
 

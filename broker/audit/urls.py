@@ -16,6 +16,7 @@ urlpatterns = [
     path("log/releves/<int:size>", views.checkpoint_of, name="log-checkpoint-of"),
     path("log/releves/<int:size>/note", views.note_of, name="log-note"),
     path("log/releves/<int:size>/tsr", views.token, name="log-token"),
+    path("log/releves/<int:size>/cosignatures", views.hand_back, name="log-cosignature"),
     path("log/coherence/", views.consistency, name="log-consistency"),
     path("log/coherence/<int:old>/<int:new>", views.consistency_proof, name="log-consistency-proof"),
     path("log/witness.py", views.witness_script, name="log-witness-script"),

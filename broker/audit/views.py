@@ -8,7 +8,8 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import cache_control
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from broker.audit import comparing, merkle, outside, state, tiles, witnesses
 from broker.audit.checkpoint import InvalidNote, proof_file, to_base64
@@ -18,6 +19,7 @@ from broker.audit.kit import witness
 
 TEXT = "text/plain; charset=utf-8"
 PAGE = 25
+LONGEST_LINE = 1024  # bytes of a cosignature line; one of Ed25519 with a name of fifty signs has 200
 
 
 @login_not_required
@@ -72,6 +74,26 @@ def token(request, size):
     if tsr is None:
         raise Http404
     return HttpResponse(tsr, content_type="application/timestamp-reply")
+
+
+@csrf_exempt  # no cookie is read here: what is brought is believed for its signature alone
+@login_not_required
+@require_POST
+def hand_back(request, size):
+    """A witness that came to read brings its cosignature line of that checkpoint: 202, or 200 when it is there already.
+
+    403 says why it is not taken; nothing is kept of what does not verify."""
+    published = _published(size)
+    body = request.read(LONGEST_LINE + 1)
+    if len(body) > LONGEST_LINE:
+        return HttpResponse(f"one line, of at most {LONGEST_LINE} bytes\n", content_type=TEXT, status=413)
+    try:
+        is_new = witnesses.hand_back(published, body.decode())
+    except UnicodeDecodeError:
+        return HttpResponse("this is not text\n", content_type=TEXT, status=400)
+    except witnesses.NotCosigned as error:
+        return HttpResponse(f"{error}\n", content_type=TEXT, status=403)
+    return HttpResponse(status=202 if is_new else 200, content_type=TEXT)
 
 
 @login_not_required

@@ -219,6 +219,7 @@ MAY = {
     "audit_tile": {"terrain_app": "r", "terrain_seq": "arw", "terrain_auditor": "r"},
     "audit_checkpoint": {"terrain_app": "r", "terrain_seq": "ar", "terrain_auditor": "r"},
     "audit_verification": {"terrain_app": "r", "terrain_seq": "ar", "terrain_auditor": "r"},
+    "audit_handed": {"terrain_app": "ar", "terrain_seq": "dr", "terrain_auditor": "r"},
     "audit_outside": {"terrain_app": "r", "terrain_seq": "arw", "terrain_auditor": "r"},
     "audit_sequencer": {"terrain_app": "r", "terrain_seq": "rw", "terrain_auditor": "r"},
     "clock_step": {"terrain_app": "ar", "terrain_seq": "r", "terrain_auditor": "r"},

@@ -15,6 +15,7 @@ ROUTES = {
     "log-checkpoint-of": everybody(404),
     "log-note": everybody(404),
     "log-token": everybody(404),
+    "POST log-cosignature": everybody(404),
     "log-consistency": everybody(200),
     "POST log-consistency": everybody(422),
     "log-consistency-proof": everybody(404),

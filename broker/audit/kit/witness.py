@@ -11,6 +11,7 @@ DOSSIER    garde la clé du témoin (faite au premier lancement) et le dernier r
            gardée, et le script dit de la comparer. Peut se répéter.
 --ecoute   sert les demandes de la plateforme (POST /add-checkpoint)
 --releve   va lire le journal une fois, par exemple chaque jour, et écrit le relevé cosigné ; sort avec 1 s'il refuse
+--rendre   avec --releve, rend la cosignature à la plateforme, qui la publie si elle connaît ce témoin
 Sans --ecoute ni --releve, écrit la clé publique du témoin, à donner à la plateforme.
 
 Un fichier, Python 3.9 ou plus récent, bibliothèque standard et le paquet `cryptography`.
@@ -282,12 +283,15 @@ class Witness:
 
 
 # --- HTTP ---
-def fetch(url):
+def fetch(url, body=None):
+    """Lit une adresse, ou y envoie un texte."""
     if not re.match("https?://", url):
         raise SystemExit(f"ce n'est pas une adresse http : {url}")
     local = re.match(r"https?://(127\.0\.0\.1|localhost|\[::1\])[:/]", url)
     opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if local else []))
-    with opener.open(url, timeout=PATIENCE) as answer:
+    kind = {"Content-Type": "text/plain; charset=utf-8"}
+    request = url if body is None else urllib.request.Request(url, body.encode(), kind)  # noqa: S310
+    with opener.open(request, timeout=PATIENCE) as answer:
         return answer.read(LONGEST).decode()
 
 
@@ -370,6 +374,20 @@ def pull(witness, url):
     return witness.last(hashlib.sha256(origin.encode()).hexdigest())
 
 
+def hand_back(witness, url, cosigned):
+    """Rend à la plateforme la cosignature du relevé qu'on y a lu ; elle peut déjà l'avoir."""
+    url = url if url.endswith("/") else url + "/"
+    text, _ = parse_note(cosigned)
+    lines = [line for line in cosigned[len(text) + 1 :].splitlines() if line.startswith(f"— {witness.name} ")]
+    fetch(f"{url}releves/{parse_checkpoint(text)[1]}/cosignatures", lines[-1] + "\n")
+
+
+def why(error):
+    """Ce qu'un serveur répond en refusant, sinon l'erreur elle-même."""
+    said = error.read(1000).decode(errors="replace").strip() if isinstance(error, urllib.error.HTTPError) else ""
+    return f"{error} {said}".strip()
+
+
 def say(text):
     print(text, file=sys.stderr, flush=True)
 
@@ -381,8 +399,11 @@ def main(arguments=None):
     parser.add_argument("--journal", action="append", default=[])
     parser.add_argument("--ecoute")
     parser.add_argument("--releve")
+    parser.add_argument("--rendre", action="store_true")
     asked = parser.parse_args(arguments)
     witness = Witness(asked.dossier, asked.nom)
+    if asked.rendre and not asked.releve:
+        parser.error("--rendre va avec --releve")
     if not asked.ecoute and not asked.releve:
         print(witness)
         return 0
@@ -392,9 +413,16 @@ def main(arguments=None):
         parser.error("--journal : la clé publique d'un journal au moins")
     if asked.releve:
         try:
-            print(pull(witness, asked.releve), end="")
+            cosigned = pull(witness, asked.releve)
         except (No, OSError) as error:
             say(f"Pas de cosignature : {error}")
+            return 1
+        print(cosigned, end="")
+        try:
+            if asked.rendre:
+                hand_back(witness, asked.releve, cosigned)
+        except OSError as error:
+            say(f"Cosigné, mais pas rendu : {why(error)}")
             return 1
         return 0
     listening = server(witness, asked.ecoute)

@@ -30,7 +30,10 @@ def duties() -> list[Duty]:
     found = [entries.duty(settings.LOG_BUNDLES)]
     if settings.TSA_URL:
         found.append(stamp.hourly(settings.TSA_URL, settings.TSA_CERTIFICATE))
-    return found + [witnesses.duty(witness, url) for witness, url in witnesses.parse(settings.WITNESSES).items()]
+    known = witnesses.parse(settings.WITNESSES)
+    if known:
+        found.append(witnesses.handed(list(known)))
+    return found + [witnesses.duty(witness, url) for witness, url in known.items() if url]
 
 
 class Every:
