@@ -276,6 +276,23 @@ def test_clear_copies_of_an_examined_version_are_those_of_its_tables(dataset, st
     assert found == {"patients": PATIENTS, "stays": STAYS, "events": EVENTS}
 
 
+def test_codes_that_the_gate_cannot_read_are_told_where_roles_are_given(dataset, steward):
+    coded = b"STAY,DIAG_1,ATC_CODE,drug_concept_id,POSTAL_CODE\n" + b"".join(
+        b"s-%016d,F32,N05AH%02d,%d,74000\n" % (n, n % 9, 1000 + n % 9) for n in range(90)
+    )
+    registered(dataset, steward, {"drugs.csv": coded})
+    client, page = signed_in(steward), reverse("column-roles", args=[dataset.slug])
+
+    before = client.get(page).content.decode()
+    roles = {c.path: actions.ChosenRole("sensitive", "psychiatry") for c in dataset.columns.filter(name="ATC_CODE")}
+    actions.set_column_roles(dataset, by=steward, roles=roles)
+    after = client.get(page).content.decode()
+
+    assert "2 colonnes portent des codes que la barrière ne sait pas lire" in before and "SNOMED CT" in before
+    assert before.count("codes non reconnus") == 2
+    assert "1 colonne porte des codes" in after and after.count("codes non reconnus") == 1
+
+
 TRIPS = b"trip_id,vehicle_id,driver_birth,at,speed\n" + b"".join(
     b"t-%016d,v-%016d,19%02d-02-03,2026-01-%02d 10:%02d:00,%d\n" % (n, n % 20, 50 + n % 20, 1 + n % 9, n % 60, n)
     for n in range(60)

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from broker.errors import BadInput, WrongState
 from broker.middleware import takes
-from zones import actions, catalogue, drawing, permissions, quality, sealing, tables
+from zones import actions, catalogue, coding, drawing, permissions, quality, sealing, tables
 from zones.catalogue import Asked
 from zones.forms import (
     DELIMITER_NAMES,
@@ -602,6 +602,7 @@ def column_roles(request, slug):
                 messages.success(request, _("Rôles confirmés : %(count)s.") % {"count": len(chosen)})
             return redirect("column-roles", slug)
     keys = [c for c in columns if (c.role or c.suggested_role) in actions.KEY_ROLES]
+    cares = dataset.is_personal and not coding.HEALTH.isdisjoint(dataset.domains)
     for column in columns:
         ahead = column.suggested_role if review and column.suggested_because else ""
         column.chosen = request.POST.get(f"role:{column.path}", column.role or ahead)
@@ -609,6 +610,7 @@ def column_roles(request, slug):
         held = column.key_path if column.role or review else ""
         column.chosen_key = request.POST.get(f"key:{column.path}", held)
         column.keys = [key.path for key in keys if key.pk != column.pk]
+        column.has_unknown_codes = cares and coding.is_unknown(column.name, column.chosen)
     context = {
         "review": review,
         "by_role": _by_role(columns) if review else [],
@@ -618,6 +620,7 @@ def column_roles(request, slug):
         "schema": _schema(parts),
         "several": len(parts) > 1,
         "has_keys": any(column.keys for column in columns),
+        "unknown_codes": [column.path for column in columns if column.has_unknown_codes],
         "roles": ColumnRole.choices,
         "classes": SensitiveClass.choices,
         "problem": problem,
