@@ -9,10 +9,12 @@ from broker.accounts import grants
 from broker.keys.store import KeyStore
 from tests import factories
 from tests.functional.conftest import fits
-from zones import actions, sealing, tasks
+from zones import actions, placing, sealing, tasks
 from zones.reading import Reading
 
-PATIENTS = b"Id,BIRTHDATE,GENDER\n" + b"".join(b"p-%016d,19%02d-01-02,M\n" % (n, n) for n in range(40))
+PATIENTS = b"Id,BIRTHDATE,GENDER,MOTHER\n" + b"".join(
+    b"p-%016d,19%02d-01-02,M,p-%016d\n" % (n, n, n // 2) for n in range(40)
+)
 STAYS = b"Id,PATIENT,COST\n" + b"".join(b"s-%016d,p-%016d,%d\n" % (n, n % 30, n) for n in range(90))
 EVENTS = b"STAY,CODE\n" + b"".join(b"s-%016d,c%d\n" % (n % 50, n % 3) for n in range(200)) + b",c9\n" + b"lost,c9\n"
 FILES = {"patients.csv": PATIENTS, "stays.csv": STAYS, "events.csv": EVENTS}
@@ -52,11 +54,11 @@ def gathered(person):
     return actions.gather_files(person.dataset, by=person, files=kept)
 
 
-def test_the_pages_of_several_tables_have_no_barrier(visit, steward, sign_in, axe, tmp_path):
+def test_the_pages_of_several_tables_have_no_barrier(visit, steward, sign_in, axe, settings, tmp_path):
     pictures = Path(os.environ.get("TERRAIN_PICTURES", tmp_path))
     desk = sign_in(visit("/compte/login/"), steward)
     signed = desk.context.storage_state()
-    dataset = steward.dataset
+    dataset, settings.SOURCES_FOLDER = steward.dataset, tmp_path / "operator"
 
     def look(name, path):
         for width, scheme in (("desktop", "light"), ("phone", "light"), ("phone", "dark"), ("desktop", "dark")):
@@ -68,8 +70,19 @@ def test_the_pages_of_several_tables_have_no_barrier(visit, steward, sign_in, ax
             if (width, scheme) != ("desktop", "dark"):
                 axe(page)
 
+    for name in ("units.csv", "2026/lost.csv", "2026/waiting.csv"):
+        (settings.SOURCES_FOLDER / dataset.zone.slug / name).parent.mkdir(parents=True, exist_ok=True)
+        (settings.SOURCES_FOLDER / dataset.zone.slug / name).write_bytes(f"code,{name[:-4]}\nkg,kilogramme\n".encode())
+    tasks.list_places(dataset.zone_id)
     version = gathered(steward)
+    look("placed", f"/jeux/{dataset.slug}/versions/sur-place/")
+    chosen = [placing.Chosen("folder", ref, Reading()) for ref in ("units.csv", "2026/lost.csv", "2026/waiting.csv")]
+    orders = placing.choose_files(dataset, by=steward, files=chosen)
+    (settings.SOURCES_FOLDER / dataset.zone.slug / "2026/lost.csv").unlink()
+    for order in orders[:2]:
+        tasks.take_source(order.pk)
     look("gathering", version.get_absolute_url())
+    tasks.take_source(orders[2].pk)
     look("upload", f"/jeux/{dataset.slug}/versions/nouvelle/")
     actions.receive_version(version, by=steward)
     tasks.profile_version(version.pk)
