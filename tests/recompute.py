@@ -25,7 +25,7 @@ import unicodedata
 import zipfile
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from fractions import Fraction
 from pathlib import Path
 
@@ -236,11 +236,10 @@ def number(text: str | None, kind: str, decimal: str):
 
 
 def moment(text: str):
-    """A day, or a moment without its zone, in UTC."""
+    """A day, or a moment: the local time that is written, without its offset."""
     if len(text) <= 10:
         return date.fromisoformat(text)
-    at = datetime.fromisoformat(text)
-    return at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
+    return datetime.fromisoformat(text).replace(tzinfo=None)
 
 
 def category_of(code: str) -> str:
@@ -552,10 +551,9 @@ def day_of(text: str | None) -> date | None:
     if text is None:
         return None
     try:
-        at = datetime.fromisoformat(text)
+        return datetime.fromisoformat(text).date()
     except ValueError:
         return None
-    return (at.astimezone(UTC) if at.tzinfo else at).date()
 
 
 def surely_adult(born: str | None, event: str | None, birth: dict) -> bool:

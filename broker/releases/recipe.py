@@ -101,6 +101,8 @@ How the treatments are measured, so that a stranger finds the same bytes:
   from its last, and all but the first of those left in a minute, are `trimmed`, after `minor`: nothing is measured on
   them.
 * `event_rank`: 1, 2, 3 ... within the subject among released rows, by `rank_by` then by line of the source.
+* Moments: a text that ends with an offset from UTC is read as the local time that it writes, the offset passed over; a
+  Parquet moment with a zone is told in UTC.
 * Shift in days: (characters 33 to 40 of the subject's HMAC, as hexadecimal) mod 365, minus 182; in whole weeks
   (`shift_weeks`): the same number mod 9, times 7, minus 28.
 * Order: pseudonym, then event rank; without personal data, the order of the source.

@@ -10,7 +10,7 @@ import pytest
 
 from broker.releases import engine, manifest, recipe, words
 from broker.releases.tables import TablePlan, TablesPlan, columns_of, quasi_of, tables_of
-from tests.recompute import Inputs, recompute
+from tests.recompute import Inputs, moment, recompute
 from tests.tables import (
     CATEGORY,
     KEEP,
@@ -610,3 +610,18 @@ def test_what_a_preview_of_tables_says_a_column_costs_is_what_its_absence_gives_
         one["quasi_identifiers"].remove(column)
         assert previewed(path, less)["dropped"]["small_class"] == lost < found["dropped"]["small_class"]
     assert found["losses"]["visits.ward"], "who loses rows is told of groups large enough"
+
+
+def test_a_moment_with_an_offset_keeps_the_local_time_that_is_written(tmp_path):
+    recipe = care_record()
+    labs = next(one for one in recipe["tables"] if one["name"] == "labs")
+    next(one for one in labs["columns"] if one["name"] == "at")["treatment"] = KEEP
+    lines = [
+        line.replace("08:00:00", "08:00:00+01:00").replace("09:00:00", "09:00:00-05:00") for line in RECORD["labs"]
+    ]
+
+    build(tmp_path, recipe, {**RECORD, "labs": lines})
+
+    told = {row["value"]: row["at"] for row in opened(tmp_path / "out")["labs"]}
+    assert (told["1.5"], told["2.5"]) == ("2020-01-30 08:00:00", "2020-01-10 09:00:00")
+    assert moment("2020-01-30T08:00:00+01:00").isoformat(" ") == told["1.5"]
