@@ -427,6 +427,18 @@ def test_a_version_waits_for_the_files_that_were_chosen_for_it(empty, folder):
     assert actions.receive_version(taken_first.version, by=steward).files.count() == 2
 
 
+def test_a_choice_joins_no_version_but_one_in_preparation(empty, folder):
+    folder.put("patients.csv", PATIENTS)
+    listed(empty)
+    version = version_of(empty, folder, "patients.csv")
+
+    with pytest.raises(IntegrityError, match="source_order_joins_a_draft"), transaction.atomic():
+        SourceOrder.objects.create(
+            dataset=empty, into=version, place="folder", ref="visits.csv", size=1, mark="m",
+            asked_by=steward_of(empty.zone),
+        )  # fmt: skip
+
+
 def test_a_version_given_up_takes_its_choices_along(empty, folder):
     folder.put("patients.csv", PATIENTS)
     folder.put("visits.csv", VISITS)
