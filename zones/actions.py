@@ -646,10 +646,10 @@ def _table_for(dataset: Dataset, sealed: Sealed, *, among_several: bool = False)
     alone = len(known) == 1 and not known[0].files.filter(version__status=DatasetVersion.Status.DRAFT).exists()
     if alone and not among_several:
         return known[0]
-    return table_called(dataset, sealed.resource or tables.name_of(sealed.file_name))
+    return table_named(dataset, sealed.resource or tables.name_of(sealed.file_name))
 
 
-def table_called(dataset: Dataset, name: str) -> Table:
+def table_named(dataset: Dataset, name: str) -> Table:
     """The table of that name, capitals aside; made where there is none."""
     known = list(dataset.tables.all())
     found = next((table for table in known if table.name.lower() == name.lower()), None)

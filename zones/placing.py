@@ -20,7 +20,7 @@ from zones.actions import (
     check_free,
     dated,
     gathering,
-    table_called,
+    table_named,
 )
 from zones.models import Dataset, DatasetVersion, PlaceListing, SourceOrder, Table, VersionFile, Zone
 from zones.places import Found
@@ -125,7 +125,7 @@ def gather_order(order: SourceOrder, *, by=WORKER, sha256: str, size: int, resou
     reading = Reading.of(order.reading)
     if resource and reading.format == "ndjson":
         reading = dated(replace(reading, format="fhir"))
-    table = table_called(row, resource or tables.name_of(_name(order)))
+    table = table_named(row, resource or tables.name_of(_name(order)))
     check_free(version, table, _name(order))
     _put_placed(order, version, table, sha256=sha256, size=size, reading=reading.as_json())
     return version
