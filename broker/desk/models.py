@@ -91,3 +91,30 @@ class SavedSearch(models.Model):
     def address(self) -> str:
         """The page of its answer today."""
         return f"{reverse('audit-search')}?{urlencode(self.asked)}"
+
+
+class LogHold(models.Model):
+    """A detail of the log kept beyond its term, until a day included, for a reason that is written."""
+
+    zone = models.ForeignKey("zones.Zone", models.PROTECT, related_name="+")
+    event_id = models.BigIntegerField()
+    leaf_index = models.BigIntegerField("place")
+    reason = models.TextField("motif")
+    until = models.DateField("jusqu'au")
+    set_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    set_at = models.DateTimeField(default=clock.now)
+    lifted_at = models.DateTimeField(null=True, blank=True)
+    lifted_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["event_id"], condition=Q(lifted_at=None), name="log_hold_once"),
+            models.CheckConstraint(condition=~Q(reason=""), name="log_hold_says_why"),
+            models.CheckConstraint(
+                condition=Q(lifted_at=None, lifted_by=None) | Q(lifted_at__isnull=False, lifted_by__isnull=False),
+                name="log_hold_lifted_by_somebody",
+            ),
+        ]
+
+    def __str__(self):
+        return f"{self.leaf_index} {self.until}"

@@ -11,6 +11,7 @@ from broker.accounts.grants import held
 from broker.accounts.models import Countersign, Organisation, Role
 from broker.desk import path
 from broker.desk.figures import lasting
+from broker.desk.journal import keeping
 from broker.releases import desk as releases_desk
 from broker.releases.models import Release
 from consent import desk as consent_desk
@@ -18,7 +19,7 @@ from consent.models import Convention, RegistryEntry
 from zones import desk as zones_desk
 from zones.models import Dataset, Zone
 
-PROVIDERS = (zones_desk.waiting_for, consent_desk.waiting_for, releases_desk.waiting_for)
+PROVIDERS = (zones_desk.waiting_for, consent_desk.waiting_for, releases_desk.waiting_for, keeping.waiting_for)
 LIMIT = 10  # lines of one list on a desk; the full list is one link away
 SOON = timedelta(days=3)  # before the day a decision is due
 OLD = timedelta(days=5)  # a task that has waited longer is marked

@@ -3,7 +3,7 @@ from django.urls import path
 from django.views.i18n import set_language
 
 from broker.desk import views
-from broker.desk.journal import saved_views
+from broker.desk.journal import keeping_views, saved_views
 from broker.desk.journal import views as journal
 
 urlpatterns = [
@@ -12,6 +12,7 @@ urlpatterns = [
     path("sante/", views.health, name="health"),
     path("journal/", journal.search, name="audit-search"),
     path("journal/<int:index>/", journal.entry, name="audit-entry"),
+    path("journal/<int:index>/garde/", keeping_views.page, name="audit-keeping"),
     path("journal/dossier.zip", journal.take_away, name="audit-bundle"),
     path("journal/recherches/", saved_views.searches, name="audit-searches"),
     path("journal/recherches/<int:pk>/", saved_views.rename, name="audit-search-rename"),

@@ -23,6 +23,8 @@ ROUTES = {
     # everybody here belongs somewhere: each reads their part (broker.desk.journal.permissions)
     "audit-search": signed_in(200),
     "audit-entry": signed_in(404),
+    "audit-keeping": signed_in(404),
+    "POST audit-keeping": signed_in(404),
     "audit-searches": signed_in(200),
     "POST audit-searches": signed_in(422),
     # a search is its owner's: the auditor's here

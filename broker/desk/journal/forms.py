@@ -164,6 +164,31 @@ class SaveForm(QuestionForm):
         return {name: value for name in names if (value := str(self.data.get(name) or "")[:254])}
 
 
+class EraseForm(forms.Form):
+    """What of an entry is erased before its term, and why."""
+
+    do = forms.CharField(widget=forms.HiddenInput, initial="erase")
+    what = forms.ChoiceField(
+        label=gettext_lazy("Quoi"), widget=forms.RadioSelect,
+        choices=[("detail", gettext_lazy("Son détail")), ("sub", gettext_lazy("De qui il s'agit, chaque année"))],
+    )  # fmt: skip
+    reason = forms.CharField(
+        label=gettext_lazy("Motif"), max_length=500, widget=forms.Textarea(attrs={"rows": 3}),
+        help_text=gettext_lazy("Il figure au journal : n'y nommez personne."),
+    )  # fmt: skip
+
+
+class FreezeForm(forms.Form):
+    do = forms.CharField(widget=forms.HiddenInput, initial="freeze")
+    until = Day(label=gettext_lazy("Jusqu'au (inclus)"))
+    reason = forms.CharField(label=gettext_lazy("Motif"), max_length=500, widget=forms.Textarea(attrs={"rows": 3}))
+
+
+class LiftForm(forms.Form):
+    do = forms.CharField(widget=forms.HiddenInput, initial="lift")
+    reason = forms.CharField(label=gettext_lazy("Motif"), max_length=500, widget=forms.Textarea(attrs={"rows": 3}))
+
+
 class MonthInput(_Written, forms.DateInput):
     input_type = "month"
 

@@ -3,7 +3,7 @@
 Details go five years after the end of the convention they are about, ten years after an event without one. A person's
 tokens can be resolved for three years: after the year they served, and after the end of every convention of theirs.
 The pseudonym under which a subject said no, agreed or asked goes three years after its year.
-The platform itself erases, by night, at the term; nobody does it before.
+The platform itself erases, by night, at the term; before it two persons do (`keeping`), and what a hold keeps stays.
 """
 
 from datetime import date
@@ -23,6 +23,8 @@ DETAILS_DUE = """
     LEFT JOIN consent_convention c ON i.conv <> '' AND c.ref = split_part(substr(i.conv, 4), '@', 1)
     WHERE i.at < %(today)s::date - make_interval(years => CASE WHEN c.id IS NULL THEN %(alone)s ELSE %(bound)s END)
       AND (c.id IS NULL OR least(c.ends_on, c.terminates_on) < %(today)s::date - make_interval(years => %(bound)s))
+      AND NOT EXISTS (SELECT FROM desk_loghold h
+                      WHERE h.event_id = d.event_id AND h.lifted_at IS NULL AND h.until >= %(today)s::date)
     ORDER BY d.event_id LIMIT %(most)s
 """
 TOKENS_DUE = """

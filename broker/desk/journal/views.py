@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 from broker import clock
 from broker.audit import bundle, exports, state
 from broker.audit import search as search_log
-from broker.desk.journal import actions, conclusions, month, permissions, questions, telling, visits
+from broker.desk.journal import actions, conclusions, keeping, month, permissions, questions, telling, visits
 from broker.desk.journal.forms import BundleForm, MonthForm, NameForm, QuestionForm, TakenForm
 from broker.desk.models import SavedSearch
 from broker.errors import BadInput
@@ -95,6 +95,7 @@ def entry(request, index):
             "before": index - 1 if index else None,
             "after": index + 1 if published and index + 1 < published.size else None,
             "reads_everything": permissions.reads_everything(request.user),
+            "keeps": keeping.keeps(request.user, found),
         },
     )
 
