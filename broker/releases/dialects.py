@@ -35,16 +35,6 @@ DIALECTS: dict[str, dict[str, str]] = {
         "view": "CREATE TEMP VIEW {name} AS ",
         "packed": "CAST({h} AS UUID)",  # the 32 signs of a pseudonym in 16 bytes, while its row is carried about
         "signs": "replace(CAST({x} AS VARCHAR), '-', '')",
-        # A text of few values, in one byte or two while its row is carried about. The type knows every class, small or
-        # not: only what is read back as text is written.
-        "codes": "CREATE TEMP TYPE {name} AS ENUM (SELECT DISTINCT {x} FROM {of} WHERE {x} IS NOT NULL ORDER BY {x})",
-        "coded": "CAST({x} AS {name})",
-        "told": "CAST({x} AS VARCHAR)",
-        # `kept` is written in its order once; from then on the place of a row in it is known.
-        "kept_by": " ORDER BY {by}",
-        "rank": "kept.rowid - kept.terrain_sid + 1",
-        "place": "rowid",
-        "read_by": "",
     },
     "spark": {
         "hmac": "sha2(concat((SELECT {key}_outer FROM terrain_key), unhex(sha2(concat("
@@ -67,13 +57,6 @@ DIALECTS: dict[str, dict[str, str]] = {
         "view": "",
         "packed": "{h}",
         "signs": "{x}",
-        "codes": "",
-        "coded": "{x}",
-        "told": "{x}",
-        "kept_by": "",
-        "rank": "CAST(row_number() OVER (PARTITION BY terrain_sid ORDER BY {by}) AS BIGINT)",
-        "place": "terrain_sid",
-        "read_by": " ORDER BY {by}",
     },
 }
 

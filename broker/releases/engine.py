@@ -31,9 +31,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+import pyarrow
 import pyrage
 
-from broker.releases import formulas, packages, treating
+from broker.releases import formulas, packages, sorting, treating
 from broker.releases.coarser import CoarserPlan
 from broker.releases.dialects import name_of, text_of
 from broker.releases.plan import Plan, Statement
@@ -41,6 +42,7 @@ from broker.releases.tables import TablePlan, TablesPlan, path_of
 
 BLOCK = 64  # bytes: block of SHA-256; the keys are exactly as long
 CHUNK = 1 << 20
+PARTS = 64  # the memory of a build over that of a part of its rows: several are held while one is written
 
 
 # A job with "match" writes no file; see `Match`.
@@ -147,6 +149,7 @@ class Build:
     plan_class = Plan  # a test breaks one guard here, and nowhere else
     dialect = "duckdb"
     keeps = True  # whether rows are treated: a preview only counts them
+    parts: sorting.Parts | None = None  # the rows that leave, once they are treated
 
     def __init__(self, job: dict, say):
         self.job, self.recipe, self.say = job, job["recipe"], say
@@ -194,7 +197,54 @@ class Build:
 
     def _make(self, statement: Statement) -> None:
         """Carry out a statement: the table of its name stands afterwards."""
-        self.engine.execute(statement.sql)
+        if statement.name == "kept" and self.recipe["personal"]:
+            self._keep(statement.sql)
+        elif statement.of_parts:
+            self._gather(statement)
+        else:
+            self.engine.execute(statement.sql)
+
+    def _keep(self, sql: str) -> None:
+        """Lay the rows of `sql` into parts of the file; `kept` is all of them from then on, in no order."""
+        rows = self._number(self.plan.to_leave())
+        part_bytes = (int(self.job["memory_mib"]) << 20) // PARTS
+        self.parts = sorting.Parts(self.scratch / "spill" / "parts", rows=rows, part_bytes=part_bytes)
+        batch_rows = self._batch_rows(part_bytes)
+        with self._in_no_order():
+            self.parts.take_in(self._found(sql).to_arrow_reader(batch_rows))
+        self.local.register("kept", self.parts.whole())
+
+    def _found(self, sql: str) -> duckdb.DuckDBPyRelation:
+        """What `sql` finds, to be handed over in batches."""
+        self.local.complete()  # the answer before this one, of which a row was read
+        return self.local.sql(sql)
+
+    def _batch_rows(self, part_bytes: int) -> int:
+        """Rows handed over together: fewer where they are wide, as the file tells (a Parquet file holds some eight
+        times more than it weighs)."""
+        weight = Path(self.job["source"]).stat().st_size * 8
+        return max(2048, min(sorting.GROUP, part_bytes * self._number("SELECT count(*) FROM source") // max(1, weight)))
+
+    @contextmanager
+    def _in_no_order(self) -> Iterator[None]:
+        """Meanwhile rows are handed over as they come."""
+        self.local.execute("SET preserve_insertion_order = false")
+        try:
+            yield
+        finally:
+            self.local.execute("SET preserve_insertion_order = true")
+
+    def _gather(self, statement: Statement) -> None:
+        """The table of what a statement finds in each part."""
+        start, sql = f"CREATE TEMP TABLE {statement.name} AS ", statement.sql
+        again = f"{sql} EXCEPT SELECT * FROM {statement.name}" if statement.of_parts == "distinct" else sql
+        try:
+            for rows in self.parts.some():
+                self.local.register("kept", rows)
+                self.local.execute(start + sql)
+                start, sql = f"INSERT INTO {statement.name} ", again
+        finally:
+            self.local.register("kept", self.parts.whole())
 
     def _fill(self, name: str, sql: str, values: list | None = None) -> None:
         """Make the table `name` of what `local` finds by `sql`: it comes with the job, not from the source."""
@@ -251,7 +301,7 @@ class Build:
         """Rows lost by reason, rows left before small classes go, rows kept."""
         found = self.engine.execute(self.plan.tally(is_kept=self.keeps)).fetchone()
         counted, no_subject, known, agreed, drawn, adults, base, rows_out = (int(n) for n in found)
-        if counted != rows_in or (self.keeps and self._number(self.plan.misplaced())):
+        if counted != rows_in:
             raise RuntimeError("rows were lost between two steps")
         dropped = {
             "no_subject": no_subject,
@@ -298,13 +348,12 @@ class Build:
                 for name, pair in zip(plan.clipped, row, strict=True)
                 if pair is not None
             }
-        tokens = [row[0] for row in self.engine.execute(plan.tokens()).fetchall()]
-        (self.scratch / "tokens").write_bytes(b"".join(bytes.fromhex(token) for token in tokens))
+        subjects_out = self._tell_tokens(plan.tokens())
         return {
             "rows_in": rows_in,
             "dropped": dropped,
             "rows_out": rows_out,
-            "subjects_out": len(tokens),
+            "subjects_out": subjects_out,
             "k_min": k_min,
             "identifiers": identifiers,
             "merged": dict(zip(plan.merged, merged, strict=True)),
@@ -318,6 +367,15 @@ class Build:
                 for name in plan.quasi
             },
         }
+
+    def _tell_tokens(self, sql: str) -> int:
+        """Write the zone tokens of the subjects in the file, 32 bytes each, beside it; how many they are."""
+        count, found = 0, self.engine.execute(sql)
+        with (self.scratch / "tokens").open("wb") as out:
+            while some := found.fetchmany(sorting.GROUP):
+                out.write(bytes.fromhex("".join(token for (token,) in some)))
+                count += len(some)
+        return count
 
     def _identifiers(self) -> dict[str, int]:
         """Identifiers found in the rows to be released, by column: none, or the build is refused."""
@@ -347,7 +405,56 @@ class Build:
 
     def _copy(self, query: str, fifo: Path) -> None:
         """Write the rows of `query`, in its order, into the pipe."""
-        self.local.execute(f"COPY ({query}) TO {text_of(str(fifo))} ({self._form()})")
+        if self.parts is None:
+            self.local.execute(f"COPY ({query}) TO {text_of(str(fifo))} ({self._form()})")
+        else:
+            self._copy_batches(query, fifo, sorting.batches(self._named()))
+
+    def _named(self) -> Iterator[pyarrow.Table]:
+        """The columns of the file in its order: rows sorted part by part, each under its pseudonym."""
+        found = self._found(f"{self.plan.pseudonyms()} ORDER BY terrain_sid").to_arrow_table()
+        names = sorting.Names(*found.columns)
+        for table in self.parts.in_order(self.plan.ranked):
+            yield names.put_on(table).select(self.plan.released)
+
+    def _copy_batches(self, query: str, fifo: Path, batches: Iterator[pyarrow.RecordBatch]) -> None:
+        """The same of rows that come in order from elsewhere: `query` says what is done to their cells. It asks of the
+        plan's own output, whose order and place they take."""
+        failed: list[BaseException] = []
+        first = next(batches, None)
+
+        def every() -> Iterator[pyarrow.RecordBatch]:
+            try:
+                if first is not None:
+                    yield first
+                    yield from batches
+            except BaseException as error:  # the embedded engine would say it in its own words
+                failed.append(error)
+                raise
+
+        schema = self._shape() if first is None else first.schema
+        try:
+            with self._relation(pyarrow.RecordBatchReader.from_batches(schema, every())) as rows:
+                self.local.execute(
+                    f"COPY ({query.replace(self.ordered, rows)}) TO {text_of(str(fifo))} ({self._form()})"
+                )
+        except duckdb.Error:
+            if failed:
+                raise failed[0] from None
+            raise
+
+    def _shape(self) -> pyarrow.Schema:
+        """The columns of the file."""
+        return self._found(f"{self.ordered} LIMIT 0").to_arrow_table().schema
+
+    @contextmanager
+    def _relation(self, rows: pyarrow.RecordBatchReader | pyarrow.Table) -> Iterator[str]:
+        """A query of the embedded engine over `rows`, in their order."""
+        self.local.register("terrain_rows", rows)
+        try:
+            yield "SELECT * FROM terrain_rows"
+        finally:
+            self.local.unregister("terrain_rows")
 
     def _described(self, query: str) -> list[tuple[str, str]]:
         """The columns of `query` and their types, as the file holds them."""
@@ -357,7 +464,8 @@ class Build:
         """The rows to copy, and what `packages` must say of their columns.
 
         In a CSV, cells and names that a spreadsheet would take for formulas are shielded, and counted."""
-        select, form = plan.output(), self.recipe["output"]["format"]
+        self.ordered = plan.output()
+        select, form = self.ordered, self.recipe["output"]["format"]
         types = dict(self._described(select))
         if form != "csv":
             fields = [{"name": name, "type": kind} for name, kind in types.items()]
@@ -404,7 +512,7 @@ class Build:
         sealing.start()
         try:
             self._copy(select, fifo)
-        except (duckdb.Error, OSError):
+        except Exception:
             # The reader may still wait for a first writer: give it an end of file, then say whose fault it was.
             os.close(os.open(fifo, os.O_RDWR | os.O_NONBLOCK))
             sealing.join(timeout=5)
@@ -512,9 +620,8 @@ class TablesBuild(Build):
         found = self._sum(told)
         if any(found["identifiers"].values()):
             raise Unbuildable("identifier", columns=[name for name, count in found["identifiers"].items() if count])
-        tokens = [row[0] for row in self.engine.execute(self.whole.tokens()).fetchall()]
-        (self.scratch / "tokens").write_bytes(b"".join(bytes.fromhex(token) for token in tokens))
-        return {**found, "subjects_out": len(tokens), "k_min": k_min}
+        subjects_out = self._tell_tokens(self.whole.tokens())
+        return {**found, "subjects_out": subjects_out, "k_min": k_min}
 
     def _sum(self, told: list[dict]) -> dict:
         """All tables together; what concerns a column is under its path."""
@@ -931,7 +1038,7 @@ def run(job: dict, say, build_class=Build) -> dict:
         last = {"result": kind_of(job, build_class)(job, say).run()}
     except Unbuildable as error:
         last = {"refused": error.code, "facts": error.facts}
-    except (duckdb.Error, OSError, MemoryError, UnicodeDecodeError) as error:
+    except (duckdb.Error, pyarrow.ArrowException, sorting.Misplaced, OSError, MemoryError, UnicodeDecodeError) as error:
         # The engine's own words may quote a value of the data: only the kind of the error leaves this process.
         last = {"failed": type(error).__name__, "errno": getattr(error, "errno", None) or _errno_of(error)}
     finally:

@@ -9,8 +9,9 @@ stands together in a row of what is counted: subject, age, values that are merge
 `subject` (one row a subject who does not object) -> `tally` (rows by what becomes of them) -> `counted` (`met` of those
 who may leave, minors out) -> `rare_n`, `bounds` -> `graded` (`counted` as it will leave) -> `every_class` (its rows,
 and whether it is small) -> `class` (small ones) -> `leaving` (subjects with rows that leave) -> `kept` (the rows that
-leave, treated, in their order) -> the file. All that is counted by subject is counted in `met`, a fraction of the rows:
-the rows themselves are read once more, and sorted once (docs/adr/0014). A preview stops before `kept`. Tables
+leave, treated, in no order) -> `present`, `kept_class`, `value_n` (what guards look at in them) -> the file, in order.
+All that is counted by subject is counted in `met`, a fraction of the rows: the rows themselves are read once more
+(docs/adr/0014), and sorted once, by `sorting` or by the server (docs/adr/0023). A preview stops before `kept`. Tables
 `opposed(token)` and `consented(token)` are filled by the engine before `subject`, and `commune_group(code, area)` where
 a column is brought to groups of communes (`lookups`).
 
@@ -21,6 +22,7 @@ own block of the file. Where the ends of trips are cut (`trace`), `point` holds 
 
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Literal
 
 from broker import parquet
 from broker.releases import treating
@@ -47,18 +49,23 @@ LINE_MAX = 2 * 1024**2  # bytes; the reader of sources refuses a line of half of
 
 UNTOLD = frozenset({"keep", "clip", "shift_days", "shift_weeks"})  # kinds that look at the typed value alone
 LOST = "CASE WHEN terrain_small THEN terrain_n ELSE 0 END"
-CARRIED = ("terrain_line", "terrain_sid", "terrain_pseudonym")  # with every row that leaves
+CARRIED = ("terrain_line", "terrain_sid")  # with every row that leaves
+
+
+Parted = Literal["", "all", "distinct"]
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
     """One step: the table it makes, the code of the words shown meanwhile (`words.STEPS`), its share of the work done
-    (percent), its text."""
+    (percent), its text. `of_parts`: asked of every part of `kept` by an engine that parts its rows (of all of them at
+    once by another), and whether "all" that is found is one table, or what is "distinct" of it."""
 
     name: str
     step: str
     percent: int
     sql: str
+    of_parts: Parted = ""
 
 
 class Plan:
@@ -133,7 +140,10 @@ class Plan:
         """The rows that leave, and the values they hold."""
         return [
             Statement("kept", "kept", 64, self._kept()),
-            Statement("first_row", "thresholds", 73, self._first_rows()),
+            Statement("present", "thresholds", 72, "SELECT DISTINCT terrain_sid FROM kept", of_parts="all"),
+            Statement(
+                "kept_class", "thresholds", 73, self._kept_classes(), of_parts="distinct" if self.daily else "all"
+            ),
             *self._values(is_kept=True),
         ]
 
@@ -153,7 +163,6 @@ class Plan:
             *self._measures(),
             Statement("graded", "treated", 58, self._say("table", name="graded") + self._treated(rows="counted")),
             *([Statement("every_class", "class", 59, self._every_class())] if self.quasi else []),
-            *self._codes_of_classes(),
             Statement("class", "class", 60, self._classes()),
             Statement("leaving", "class", 62, self._leaving()),
         ]
@@ -442,7 +451,7 @@ class Plan:
         )
         columns += [f"age.{band}" for band, _value in self._bands().values()]
         if subjects == "leaving":
-            columns += [f"leaving.{name}" for name in ("terrain_pseudonym", "terrain_number")]
+            columns.append("leaving.terrain_number")
         elif rows == "source":  # measured over, never kept
             columns.append(f"{treating.subject_number(self._say)} AS terrain_number")
         agreed = " AND subject.consented AND subject.sampled" if subjects == "subject" else ""
@@ -513,7 +522,7 @@ class Plan:
                 value = treated(replace(cell, typed=bound))
                 if not is_counted:
                     shown.append(f"{was} AS terrain_clipped_{n}")
-            shown.append(f"{value if is_counted else self._coded(name, value)} AS {name_of(name)}")
+            shown.append(f"{value} AS {name_of(name)}")
         if not is_counted:
             shown += [f"terrain_blanked_{number}" for number in range(len(self.blanked))]
             if self.ranked == "terrain_order":
@@ -533,29 +542,7 @@ class Plan:
         names = ", ".join(name_of(name) for name in self.quasi)
         if not names:
             return self._say("table", name="class") + "SELECT 0 AS subjects WHERE false"
-        shown = ", ".join(f"{self._coded(name, name_of(name))} AS {name_of(name)}" for name in self.quasi)
-        return self._say("table", name="class") + f"SELECT {shown} FROM every_class WHERE terrain_small"
-
-    @property
-    def coded(self) -> dict[str, str]:
-        """Quasi-identifiers carried as numbers through the sort: texts of few values, as merged or banded. By column,
-        the name of its type."""
-        few = [c["name"] for c in self._of_kind(*MERGED, "band_age", "birth_band") if c["name"] in self.quasi]
-        return {name: f"terrain_code_{number}" for number, name in enumerate(few)}
-
-    def _coded(self, name: str, value: str) -> str:
-        return self._say("coded", x=value, name=self.coded[name]) if name in self.coded else value
-
-    def _told(self, name: str) -> str:
-        """A column of `kept` as it is written."""
-        return f"{self._say('told', x=name_of(name))} AS {name_of(name)}" if name in self.coded else name_of(name)
-
-    def _codes_of_classes(self) -> list[Statement]:
-        made = [
-            (kind, self._say("codes", name=kind, x=name_of(name), of="every_class"))
-            for name, kind in self.coded.items()
-        ]
-        return [Statement(kind, "class", 59, sql) for kind, sql in made if sql]
+        return self._say("table", name="class") + f"SELECT {names} FROM every_class WHERE terrain_small"
 
     def _every_class(self) -> str:
         names = ", ".join(name_of(name) for name in self.quasi)
@@ -623,43 +610,41 @@ class Plan:
             c["name"] for c in self._of_kind("keep", "shift_days", "shift_weeks") if treating.sql_type(c) == "TIMESTAMP"
         }
         by_time = self.rank and self.rank["order"] == "time" and self.rank["column"] in shown - {self.subject}
-        return name_of(self.rank["column"]) if by_time else "terrain_order"
+        return self.rank["column"] if by_time else "terrain_order"
 
     @property
     def by(self) -> str:
-        return f"{self.ranked} NULLS LAST, terrain_line"
+        return f"{name_of(self.ranked)} NULLS LAST, terrain_line"
 
     def _kept(self) -> str:
-        """Rows of no small class, by subject in the order of pseudonyms, then by their rank."""
+        """The rows of no small class, in no order: what they are sorted by is for who holds them to say."""
         rows = self._treated(rows=self._base(subjects="leaving"))
-        spared = self._spared("treated")
-        order = self._say("kept_by", by=f"terrain_sid, {self.by}")
-        return self._say("table", name="kept") + f"SELECT * FROM ({rows}) treated{spared}{order}"
+        return f"SELECT * FROM ({rows}) treated{self._spared('treated')}"
 
-    def misplaced(self) -> str:
-        """How many subjects' rows do not stand where `leaving` placed them: none, or ranks would be wrong."""
-        return "SELECT count(*) FROM first_row WHERE place <> terrain_sid"
+    def to_leave(self) -> str:
+        """How many rows `kept` will hold, as they were counted."""
+        return f"SELECT CAST(coalesce(sum(terrain_n), 0) AS BIGINT) FROM {self._summed}{self._not_small}"
 
-    def _first_rows(self) -> str:
-        """Where the rows of each pseudonym in the file begin."""
-        return self._say("table", name="first_row") + (
-            f"SELECT terrain_sid, min({self._say('place')}) AS place FROM kept GROUP BY terrain_sid"
-        )
+    def pseudonyms(self) -> str:
+        """By the place where a subject's rows begin, the pseudonym they bear."""
+        return f"SELECT terrain_sid, {self._say('signs', x='terrain_pseudonym')} AS pseudonym FROM leaving"
 
     def output(self) -> str:
         """The rows of the file, in its order."""
         if not self.recipe["personal"]:
             return f"SELECT {', '.join(name_of(n) for n in self.released)} FROM kept ORDER BY terrain_line"
-        others = "".join(f", {self._told(name)}" for name in self.released[2:])
-        pseudonym = self._say("signs", x="terrain_pseudonym")
-        rank = self._say("rank", by=self.by)
-        order = self._say("read_by", by="pseudonym, event_rank")
-        return f"SELECT {pseudonym} AS pseudonym, {rank} AS event_rank{others} FROM kept{order}"
+        others = "".join(f", {name_of(name)}" for name in self.released[2:])
+        rank = f"CAST(row_number() OVER (PARTITION BY terrain_sid ORDER BY {self.by}) AS BIGINT)"
+        named = f"(SELECT terrain_sid AS terrain_place, pseudonym FROM ({self.pseudonyms()}) each_name) named"
+        return (
+            f"SELECT named.pseudonym, {rank} AS event_rank{others} FROM kept JOIN {named} "
+            "ON named.terrain_place = kept.terrain_sid ORDER BY pseudonym, event_rank"
+        )
 
     def tokens(self) -> str:
         """The zone tokens of the subjects in the file, sorted, hexadecimal."""
         each = "DISTINCT token" if self.daily else "token"
-        return f"SELECT {each} FROM leaving WHERE terrain_sid IN (SELECT terrain_sid FROM first_row) ORDER BY token"
+        return f"SELECT {each} FROM leaving WHERE terrain_sid IN (SELECT terrain_sid FROM present) ORDER BY token"
 
     def merges(self) -> str:
         """For each column of `merged`, how many cells of the rows kept were."""
@@ -680,14 +665,14 @@ class Plan:
         counted = {c["name"] for c in self._counted()}
         found = []
         for number, name in enumerate(self.texts()):
-            rows = "kept" if is_kept else "graded" if name in counted else "source"
-            shown = (
-                f"(SELECT DISTINCT {name_of(name)} FROM kept) each_value" if is_kept and name in self.coded else rows
-            )
-            of = self._say("told", x=name_of(name)) if name in self.coded else name_of(name)
-            text = f"SELECT DISTINCT {of} AS value FROM {shown} WHERE length({of}) >= {SCANNED}"
-            table = self._say("table", name=f"value_{number}")
-            found.append(Statement(f"value_{number}", "thresholds", 74, table + text))
+            if is_kept:
+                rows = "kept_class" if name in self.quasi else "kept"
+            else:
+                rows = "graded" if name in counted else "source"
+            text = f"SELECT DISTINCT {name_of(name)} AS value FROM {rows} WHERE length({name_of(name)}) >= {SCANNED}"
+            asked: Parted = "distinct" if rows == "kept" else ""
+            start = "" if asked else self._say("table", name=f"value_{number}")
+            found.append(Statement(f"value_{number}", "thresholds", 74, start + text, of_parts=asked))
         return found
 
     def own_identifiers(self) -> tuple[list[str], str]:
@@ -743,7 +728,19 @@ class Plan:
 
     def smallest_class(self) -> str:
         """k as it stands in the file: the smallest number of distinct subjects in a class of the rows kept."""
-        return self._smallest_class(f"count(DISTINCT {self.person})", "kept")
+        names = ", ".join(name_of(name) for name in self.quasi)
+        subjects = f"count(DISTINCT {self.person})" if self.daily else "CAST(sum(subjects) AS BIGINT)"
+        by = f" GROUP BY {names}" if names else ""
+        return f"SELECT min(subjects) FROM (SELECT {subjects} AS subjects FROM kept_class{by}) classes"
+
+    def _kept_classes(self) -> str:
+        """The subjects of each class of a part of the rows kept. A subject's rows are in one part, where it has one
+        pseudonym; where it has one a day, who is in the class is told, not how many."""
+        names = ", ".join(name_of(name) for name in self.quasi)
+        if self.daily:
+            return f"SELECT DISTINCT {', '.join([self.person, *filter(None, [names])])} FROM kept"
+        shown, by = (f"{names}, ", f" GROUP BY {names}") if names else ("", "")
+        return f"SELECT {shown}count(DISTINCT {self.person}) AS subjects FROM kept{by}"
 
     def smallest_to_be(self) -> str:
         """The same before rows are kept, of those that will be."""

@@ -25,7 +25,7 @@ A recipe is a JSON object; its canonical form (RFC 8785) is hashed, and the hash
     trace           {"latitude", "longitude", "time"} or absent: the points of trips whose ends are cut
     rank_by         {"column", "order": "number" | "time"} or null: the order of a subject's events
     output          {"format": "parquet" | "csv", "sealed": bool}
-    engine          {"plan": 2, "duckdb": "2.0.0"}
+    engine          {"plan": 3, "duckdb": "2.0.0"}
     ruleset         version of the rules under which it was decided
 
 Format 2, for several tables, or one whose minors are told by a birth or whose record keys leave, says otherwise:
@@ -119,7 +119,7 @@ from broker.releases.tables import is_released
 from consent import codes, consents, treatments
 from zones import groups
 
-PLAN = 2
+PLAN = 3
 SUPPRESSION_MAX_PCT = 5
 RESERVED = ("pseudonym", "event_rank")
 

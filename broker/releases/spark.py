@@ -11,13 +11,13 @@ Keys stand in no statement: the pads of HMAC travel as a table of one row, `terr
 """
 
 import contextlib
+import itertools
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import grpc
 import pyarrow
 from pyspark.errors import PySparkException
@@ -27,7 +27,7 @@ from pyspark.sql.connect.session import SparkSession
 
 from broker.releases.dialects import spelled, text_of
 from broker.releases.engine import Build, TablesBuild, pads
-from broker.releases.plan import Plan, Statement
+from broker.releases.plan import Statement
 
 PATIENCE = 5  # seconds for a server to answer
 TRIES = 5  # from 0.1 s, twice as long each time: a server that went away is given up after some seconds
@@ -69,12 +69,17 @@ class Answer:
 
     def __init__(self, table: pyarrow.Table):
         self.columns = [column.to_pylist() for column in table.columns]  # by place: two may have one name
+        self.left = zip(*self.columns, strict=True)
 
     def fetchall(self) -> list[tuple]:
         return list(zip(*self.columns, strict=True))
 
     def fetchone(self) -> tuple | None:
         return next(zip(*self.columns, strict=True), None)
+
+    def fetchmany(self, size: int) -> list[tuple]:
+        """The next rows, `size` at most."""
+        return list(itertools.islice(self.left, size))
 
 
 class Session:
@@ -186,47 +191,17 @@ class OnSpark(Build):
         self.local.execute(f"COPY ({sql}) TO {text_of(str(path))} (FORMAT parquet)", values)
         self.engine.take(name, path)
 
-    def _shown(self, plan: Plan) -> tuple[str, dict]:
-        self.ordered = plan.output()
-        return super()._shown(plan)
-
     def _copy(self, query: str, fifo: Path) -> None:
         """The server gives the plan's rows in order; what `query` does to their cells is done here. A server may lose
         the order of a query within another (Sail does, beyond a batch)."""
-        batches = self.engine.batches(self.ordered)
-        first = next(batches, None)
-        failed: list[BaseException] = []
+        self._copy_batches(query, fifo, self.engine.batches(self.ordered))
 
-        def every() -> Iterator[pyarrow.RecordBatch]:
-            try:
-                if first is not None:
-                    yield first
-                    yield from batches
-            except BaseException as error:  # the embedded engine would say it in its own words
-                failed.append(error)
-                raise
-
-        schema = self.engine.shape(self.ordered) if first is None else first.schema
-        try:
-            with self._relation(pyarrow.RecordBatchReader.from_batches(schema, every())) as rows:
-                super()._copy(query.replace(self.ordered, rows), fifo)
-        except duckdb.Error:
-            if failed:
-                raise failed[0] from None
-            raise
+    def _shape(self) -> pyarrow.Schema:
+        return self.engine.shape(self.ordered)
 
     def _described(self, query: str) -> list[tuple[str, str]]:
         with self._relation(self.engine.shape(query).empty_table()) as rows:
             return super()._described(rows)
-
-    @contextmanager
-    def _relation(self, rows: pyarrow.RecordBatchReader | pyarrow.Table) -> Iterator[str]:
-        """A query of the embedded engine over `rows`, in their order."""
-        self.local.register("terrain_rows", rows)
-        try:
-            yield "SELECT * FROM terrain_rows"
-        finally:
-            self.local.unregister("terrain_rows")
 
 
 class SparkBuild(OnSpark):
