@@ -20,7 +20,7 @@ WHAT ?= web
 
 install: .venv/.test
 
-# ONCE=1: play, verify, stop. TERRAIN_PORT=8010: three other ports.
+# ONCE=1: play, verify, stop. TERRAIN_PORT=8010: other ports, four from that one on.
 demo: .venv/.run
 	@$(BIN)/python -m deploy.demo.start $(if $(ONCE),--once) $(DEMO_OPTIONS)
 

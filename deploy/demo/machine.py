@@ -14,7 +14,7 @@ INSTALLED_MIB = 200  # what a story adds
 
 
 def port():
-    """The web's port; delivery and the time-stamp authority take the next two."""
+    """The web's port; delivery, the time-stamp authority and the witness take the next three."""
     return int(os.environ.get("TERRAIN_PORT") or "8000")
 
 
@@ -33,7 +33,7 @@ def problems(serve=True):
     needed = INSTALLED_MIB if (ROOT / ".venv" / ".run").exists() else NEEDED_MIB
     if free < needed:
         yield f"Il reste {free} Mio sur le disque de {ROOT} : libérez-en pour arriver à {needed}."
-    for number in range(port(), port() + 3) if serve else ():
+    for number in range(port(), port() + 4) if serve else ():
         try:
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
