@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy
 import pyarrow
-from pyarrow import dataset, ipc
+from pyarrow import ipc
 
 SUBJECT, LINE = "terrain_sid", "terrain_line"
 MOST_PARTS = 512  # files open at once
@@ -69,15 +69,18 @@ class Parts:
                 part.add(laid.slice(begin, rows))
             begin += rows
 
-    def whole(self) -> dataset.Dataset:
-        """Every row, in no order, to be asked of any number of times."""
-        return dataset.dataset([str(path) for path in self.paths], schema=self.schema, format="ipc")
+    def whole(self) -> pyarrow.Table:
+        """Every row, in no order, to be asked of any number of times: mapped, not read."""
+        return self._mapped(self.paths)
 
     def some(self) -> Iterator[pyarrow.Table]:
-        """The rows of some parts, then of some others, in no order: mapped, not read."""
+        """The rows of some parts, then of some others, in no order."""
         for begin in range(0, len(self.paths), TOGETHER):
-            mapped = [pyarrow.memory_map(str(path)) for path in self.paths[begin : begin + TOGETHER]]
-            yield pyarrow.concat_tables([ipc.open_file(one).read_all() for one in mapped])
+            yield self._mapped(self.paths[begin : begin + TOGETHER])
+
+    @staticmethod
+    def _mapped(paths: list[Path]) -> pyarrow.Table:
+        return pyarrow.concat_tables([ipc.open_file(pyarrow.memory_map(str(path))).read_all() for path in paths])
 
     def in_order(self, by: str) -> Iterator[pyarrow.Table]:
         """The rows in the order of the file: by subject, then by the column `by`, none last, then by line; with

@@ -95,14 +95,14 @@ def test_every_row_is_asked_of_any_number_of_times_whole_or_some_parts_at_a_time
     parts = laid(tmp_path, rows, part_bytes=1)
 
     assert len(parts.paths) > 16
-    assert parts.whole().count_rows() == parts.whole().count_rows() == 300
+    assert parts.whole().num_rows == parts.whole().num_rows == 300
     assert sum(some.num_rows for some in parts.some()) == 300
 
 
 def test_nothing_to_leave_is_a_file_of_no_row(tmp_path):
     parts = laid(tmp_path, [])
 
-    assert parts.whole().count_rows() == 0
+    assert parts.whole().num_rows == 0
     assert list(batches(parts.in_order("at"))) == []
 
 
