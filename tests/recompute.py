@@ -226,7 +226,8 @@ def left_of_trips(points: list[tuple], day: str) -> list[int]:
 def department(text: str | None) -> str | None:
     if text is None:
         return None
-    return text[:3] if text[:2] in ("97", "98") else text[:2]
+    code = text.rjust(5, "0") if len(text) == 4 else text
+    return code[:3] if code[:2] in ("97", "98") else code[:2]
 
 
 def number(text: str | None, kind: str, decimal: str):

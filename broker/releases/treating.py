@@ -88,7 +88,11 @@ def department(cell: Cell) -> str:
 
 
 def _department(of: str) -> str:
-    return f"CASE WHEN substr({of}, 1, 2) IN ('97', '98') THEN substr({of}, 1, 3) ELSE substr({of}, 1, 2) END"
+    # Four signs: a file that was read as numbers lost its leading zero (`commune`).
+    return (
+        f"CASE WHEN length({of}) = 4 THEN '0' || substr({of}, 1, 1) "
+        f"WHEN substr({of}, 1, 2) IN ('97', '98') THEN substr({of}, 1, 3) ELSE substr({of}, 1, 2) END"
+    )
 
 
 def band_age(cell: Cell) -> str:

@@ -144,6 +144,17 @@ def test_real_communes_leave_as_groups_and_an_unknown_one_as_its_departement(tmp
 # ------------------------------------------------------------------------------------------------ points
 
 
+def test_a_code_that_lost_its_leading_zero_is_of_the_departement_it_had(tmp_path):
+    codes = ["1000", "01000", "9700", "97400", "2A004", "33", "971"]
+    rows = [[f"p{n}-{m}", code] for n, code in enumerate(codes) for m in range(2)]
+    columns = {"code_postal": ("text", "geo", {"kind": "department"})}
+    recipe = a_recipe(["id", "code_postal"], columns, subject="id", quasi=["code_postal"])
+
+    names, table, _told = released(tmp_path, recipe, as_csv(["id", "code_postal"], rows))
+
+    assert {line[names.index("code_postal")] for line in table} == {"01", "09", "2A", "33", "971", "974"}
+
+
 def test_real_accidents_leave_at_the_middle_of_a_cell_of_1_km(tmp_path, real_data):
     header, rows = read(real_data / "av-zones" / "city" / "accidents_grenoble_2018.csv")
     ways = {
