@@ -6,6 +6,7 @@ import tempfile
 from itertools import count
 from pathlib import Path
 
+import duckdb
 import pyarrow
 import pytest
 from hypothesis import given, settings
@@ -90,13 +91,18 @@ def test_numbers_too_wide_to_be_sorted_as_one_are_told_apart_all_the_same(pairs)
     assert [rows[n] for n in order] == sorted(rows)
 
 
-def test_every_row_is_asked_of_any_number_of_times_whole_or_some_parts_at_a_time(tmp_path):
-    rows = [(place, None, place + 1) for place in range(300)]
-    parts = laid(tmp_path, rows, part_bytes=1)
+@pytest.mark.parametrize("part_bytes", [1000, 20_000], ids=["more than is mapped", "mapped"])
+def test_every_row_is_asked_of_any_number_of_times_whole_or_some_parts_at_a_time(tmp_path, part_bytes):
+    rows = [(place, None, place + 1) for place in range(20_000)]
+    parts = laid(tmp_path, rows, part_bytes=part_bytes, batch_rows=20_000)
+
+    with duckdb.connect() as engine:
+        engine.register("kept", parts.whole())
+        asked = [engine.execute("SELECT count(*), sum(terrain_line) FROM kept").fetchone() for _time in range(2)]
 
     assert len(parts.paths) > 16
-    assert parts.whole().num_rows == parts.whole().num_rows == 300
-    assert sum(some.num_rows for some in parts.some()) == 300
+    assert asked == [(20_000, 200_010_000)] * 2
+    assert sum(some.num_rows for some in parts.some()) == 20_000
 
 
 def test_nothing_to_leave_is_a_file_of_no_row(tmp_path):
