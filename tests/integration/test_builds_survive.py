@@ -209,6 +209,7 @@ def test_a_build_without_room_for_its_file_publishes_nothing_and_is_asked_for_ag
     again = stays.ask()
     with working():
         wait_for(is_over, again)
+        wait_for(has_tidied_up, again)
 
     assert release.status == "failed"
     assert "est plein" in release.problem and "faire de la place" in release.problem
