@@ -3,8 +3,8 @@
 A row bears `terrain_sid`, how many rows of other pseudonyms stand before its own in the file (`plan.Plan.leaving`), so
 the part of the file that it will stand in is known at once. Rows are laid into parts on disk (Arrow IPC, as they lie in
 memory), each small enough to be sorted in memory; parts are then read one after the other. That is a distribution sort
-(Knuth, The Art of Computer Programming, 3, 5.2.5), and what an engine that sorts whole rows spends three times as much
-on (docs/adr/0023).
+(Knuth, The Art of Computer Programming, 3, 5.2.5); an engine that sorts, spills and stores whole rows spends nearly
+twice as much on it (docs/adr/0023).
 """
 
 from collections.abc import Iterator
@@ -161,7 +161,7 @@ def order_of(*columns: pyarrow.Array) -> numpy.ndarray:
     foremost; missing values last, NaN before them; the last column decides and is nobody's twice."""
     keys = [_from_zero(_whole(column)) for column in columns]
     # One number a row: the first bits of its keys, then its position. Sorting numbers takes half the time of sorting
-    # positions by them, and a third of sorting by each key in turn.
+    # positions by them.
     position = numpy.arange(len(columns[0]), dtype=numpy.uint64)
     free = BITS - _bits(position)
     key = position.copy()
