@@ -48,7 +48,6 @@ class Limits:
 
 
 LIMITS = Limits()
-csv.field_size_limit(LIMITS.line_bytes)  # a value over several lines is bounded as a line is
 
 
 class Unreadable(BadInput):
@@ -495,6 +494,8 @@ def rows(
     if reading.format == "fhir":
         yield from _fhir_rows(_cut_all(blocks), limits, reading, seen)
         return
+    # A value over several lines is bounded as a line is. The bound is the process's: a library may have moved it.
+    csv.field_size_limit(limits.line_bytes)
     single = _cut_all(blocks)
     started = passed = sum(1 for _line in islice(single, reading.header_line - 1))
     single = _checked_first(single, reading)
@@ -541,7 +542,7 @@ def rows(
                 yield row
             started = passed + reader.line_num
     except csv.Error as error:
-        raise BadInput(_broken(str(error)) % {"line": started + 1, "size": csv.field_size_limit() // 1024}) from None
+        raise BadInput(_broken(str(error)) % {"line": started + 1, "size": limits.line_bytes // 1024}) from None
     if names is None and reading.stacked:
         raise BadInput(
             _("Le fichier n'a pas %(n)s tables l'une sous l'autre. Lisez-le à nouveau comme une seule table.")

@@ -165,6 +165,15 @@ def test_a_bad_file_is_refused_with_its_mend(content, options, message):
     assert told.endswith(".")
 
 
+def test_another_library_s_bound_of_a_value_is_not_ours():
+    before = csv.field_size_limit(10**9)
+
+    told = refusal(b'a,b\n1,"' + b"xxxxxxx\n" * 150_000 + b'"\n', size=4096)
+
+    assert "dépasse 1024 Kio" in told
+    assert before == csv.field_size_limit()
+
+
 def test_a_giant_line_is_stopped_before_it_is_held_whole():
     taken = 0
 
