@@ -61,19 +61,40 @@ _numbers = itertools.count(1)
 
 
 @contextmanager
+def connected_to(name):
+    """Django at work on the database `name`."""
+    before = connection.settings_dict["NAME"]
+    connection.close()
+    connection.settings_dict["NAME"] = name
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict["NAME"] = before
+
+
+@contextmanager
 def a_database():
     """A database of one's own, as `terrain_app`, in which transactions really commit. Yields its name."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
-    before = connection.settings_dict["NAME"]
-    connection.close()
     postgres.cluster().create_database(name, template=postgres.TEMPLATE)
-    connection.settings_dict["NAME"] = name
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DATABASE_URL", postgres.cluster().url("terrain_app", name))
-        yield name
-    connection.close()
-    connection.settings_dict["NAME"] = before
-    postgres.cluster().drop_database(name)
+    try:
+        with connected_to(name), pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DATABASE_URL", postgres.cluster().url("terrain_app", name))
+            yield name
+    finally:
+        postgres.cluster().drop_database(name)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item, nextitem):
+    """A file that leaves Django on another database than it found fails itself, not whatever file comes next."""
+    left = yield
+    if nextitem is None or nextitem.path != item.path:
+        found = connection.settings_dict["NAME"]
+        connection.settings_dict["NAME"] = postgres.DATABASE
+        assert found == postgres.DATABASE, f"{item.path.name} left Django connected to {found}"
+    return left
 
 
 @pytest.fixture

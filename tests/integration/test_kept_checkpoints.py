@@ -20,6 +20,7 @@ from broker.audit.sequencer import CannotStart
 from broker.audit.signer import Signing
 from deploy import tsa
 from tests import postgres
+from tests.conftest import connected_to
 from tests.integration.test_witnesses import Partner
 from tests.logs import ORIGIN, one, sequencing, write
 
@@ -88,23 +89,22 @@ def take_up(lost, paths=None):
         return restoring.take_up(owner, lost["signer"].state(), leaves=leaves_of([lost["folder"]]), outside=kept)
 
 
-def test_a_refill_brings_back_every_checkpoint_with_what_came_to_it(lost, monkeypatch, client):
+def test_a_refill_brings_back_every_checkpoint_with_what_came_to_it(lost, client):
     done = take_up(lost)
 
     assert (done.refilled, done.checkpoints, done.amended, done.left_out) == (308, 4, 1, 0)
     assert table(lost["backup"]) == table(lost["database"])
     assert sum(bool(row[4]) for row in table(lost["backup"])) == 2
-    connection.close()
-    monkeypatch.setitem(connection.settings_dict, "NAME", lost["backup"])
-    answers = [
-        client.get(reverse("log-consistency"), {"de": old, "a": new}).context["answer"].extends
-        for old, new in ((4, 9), (9, 10), (10, 310), (9, 312))
-    ]
-    token = client.get(reverse("log-token", args=[10]))
+    with connected_to(lost["backup"]):
+        answers = [
+            client.get(reverse("log-consistency"), {"de": old, "a": new}).context["answer"].extends
+            for old, new in ((4, 9), (9, 10), (10, 310), (9, 312))
+        ]
+        token = client.get(reverse("log-token", args=[10]))
     with sequencing(lost["backup"], lost["signer"].folder) as sequencer:
         sequencer.catch_up()
         size, found = verification.problems(sequencer.connection, lost["signer"].signer.verifier)
-    connection.close()
+
     assert answers == [True] * 4
     assert token.status_code == 200
     assert (size, found) == (313, [])

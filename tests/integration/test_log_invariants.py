@@ -22,6 +22,7 @@ from broker.audit.actions import describe, record, recorded
 from broker.audit.kit import verify
 from broker.errors import NotAllowed
 from tests import postgres
+from tests.conftest import connected_to
 from tests.logs import SOMEBODY, one, rows, sequencing, write
 
 WRITERS, EACH = 4, 9
@@ -78,12 +79,10 @@ def live(writer: int) -> None:
 
 @pytest.fixture(scope="module")
 def lived(django_db_blocker, tmp_path_factory):
-    name, before = f"test_{os.getpid()}_lived", connection.settings_dict["NAME"]
+    name = f"test_{os.getpid()}_lived"
     found = Lived(name, str(tmp_path_factory.mktemp("signer")))
     postgres.cluster().create_database(name, template=postgres.TEMPLATE)
-    with django_db_blocker.unblock():
-        connection.close()
-        connection.settings_dict["NAME"] = name
+    with django_db_blocker.unblock(), connected_to(name):
         writers = [threading.Thread(target=live, args=(number,)) for number in range(WRITERS)]
         for writer in writers:
             writer.start()
@@ -98,8 +97,6 @@ def lived(django_db_blocker, tmp_path_factory):
         with sequencing(name, found.folder) as sequencer:
             sequencer.catch_up()
         yield found
-        connection.close()
-        connection.settings_dict["NAME"] = before
     postgres.cluster().drop_database(name)
 
 

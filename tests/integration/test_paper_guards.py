@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from tests import factories, postgres
+from tests.conftest import connected_to
 
 ROLES = ("terrain_app", "terrain_owner")
 
@@ -13,14 +14,10 @@ ROLES = ("terrain_app", "terrain_owner")
 @pytest.fixture(scope="module")
 def signed(django_db_setup, django_db_blocker):
     """A database of its own with a signed convention, its committed rows, and a draft of everything else."""
-    from django.db import connection
-
-    name, before = "papers_guarded", connection.settings_dict["NAME"]
-    with django_db_blocker.unblock():
-        connection.close()
-        postgres.cluster().drop_database(name)
-        postgres.cluster().create_database(name, template=postgres.TEMPLATE)
-        connection.settings_dict["NAME"] = name
+    name = "papers_guarded"
+    postgres.cluster().drop_database(name)
+    postgres.cluster().create_database(name, template=postgres.TEMPLATE)
+    with django_db_blocker.unblock(), connected_to(name):
         convention = factories.convention()
         entry = convention.organisation.registry_entries.get()
         facts = {
@@ -37,8 +34,6 @@ def signed(django_db_setup, django_db_blocker):
             "reviewed": factories.registry_entry(status="under_review").pk,
             "waiting_offer": factories.offer(status="under_review", published_at=None).pk,
         }
-        connection.close()
-        connection.settings_dict["NAME"] = before
     yield facts
     postgres.cluster().drop_database(name)
 
