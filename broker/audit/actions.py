@@ -134,20 +134,25 @@ def write(
     request = context.current()
     at = clock.now()
     event_id, written_at = ulid(at), at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    drafted: dict[str, str] = {}  # reference → the token it gets, should none stand for this year
+
+    def token(ref: str) -> str:
+        return "p:" + drafted.setdefault(ref, secrets.token_hex(16))
+
     salt, body, commitment = None, None, None
     if detail:
-        body = rfc8785.dumps(_plain(detail))
+        body = rfc8785.dumps(_plain(detail)).decode()
         salt = secrets.token_bytes(32)
-        commitment = "sha256:" + hashlib.sha256(salt + body).hexdigest()
+        commitment = "sha256:" + hashlib.sha256(salt + body.encode()).hexdigest()
     payload = payload_of(
         {
             "v": 1,
             "id": event_id,
             "at": written_at,
             "zone": zone,
-            "actor": {"id": _token(cursor, actor.ref, at), "kind": actor.kind, "auth": actor.auth},
+            "actor": {"id": token(actor.ref), "kind": actor.kind, "auth": actor.auth},
             "org": _reference(org) if org is not None else actor.org,
-            "on_behalf": _token(cursor, on_behalf, at) if on_behalf.startswith("user:") else on_behalf,
+            "on_behalf": token(on_behalf) if on_behalf.startswith("user:") else on_behalf,
             "conv": conv,
             "obj": _object(obj),
             "act": act,
@@ -158,21 +163,19 @@ def write(
             "policy": policy,
             "req": request.number,
             "ip": request.network,
-            "sub": _token(cursor, sub, at) if sub else None,
+            "sub": token(sub) if sub else None,
             "n": n,
             "d": commitment,
             "tool": "terrain/1",
         }
     )
-    event = "INSERT INTO audit_event (at_day, payload) VALUES (%s, %s)"
-    if body is None:
-        cursor.execute(event, [at.date(), payload])
-    else:  # one round trip for both
-        cursor.execute(
-            f"WITH event AS ({event} RETURNING id) "
-            "INSERT INTO audit_detail (event_id, salt, body) SELECT id, %s, %s FROM event",
-            [at.date(), payload, salt, body.decode()],
-        )
+    # The database alone ties a token to its reference: it is asked, and the event written, in one trip.
+    subjects = [text for pair in drafted.items() for text in pair]
+    cursor.execute(
+        f"SELECT audit_write(%s, %s, %s, %s, %s{', %s' * len(subjects)})",
+        [payload, at.date(), str(at.year), salt, body, *subjects],
+    )
+    [payload] = cursor.fetchone()
     return event_id, payload, written_at
 
 
@@ -191,23 +194,6 @@ def _object(obj) -> dict[str, str] | None:
 
 def _reference(org) -> str:
     return org if isinstance(org, str) else org.reference
-
-
-def _token(cursor, ref: str, at) -> str:
-    """The erasable token of `ref` for this year: the leaf holds the token, the table alone ties it to `ref`."""
-    period = str(at.year)
-    cursor.execute("SELECT pseudonym FROM audit_subject_key WHERE subject_ref = %s AND period = %s", [ref, period])
-    row = cursor.fetchone()
-    if row is None:
-        cursor.execute(
-            "INSERT INTO audit_subject_key (subject_ref, period, pseudonym) VALUES (%s, %s, %s) "
-            "ON CONFLICT (subject_ref, period) DO NOTHING RETURNING pseudonym",
-            [ref, period, secrets.token_bytes(16)],
-        )
-        row = cursor.fetchone()
-    if row is None:  # another transaction made it in the meantime, and has committed
-        return _token(cursor, ref, at)
-    return "p:" + bytes(row[0]).hex()
 
 
 def _plain(value):
