@@ -5,6 +5,7 @@ which its first bytes tell. What a reading mends (a century, the shape of dates,
 accepted by a person, and every mended thing is counted: `mended` goes with the version, the manifest and the page.
 """
 
+import codecs
 import csv
 import json
 import re
@@ -141,28 +142,83 @@ def named(reading: Reading, file_name: str) -> Reading:
 
 
 def expand(chunks: Iterable[bytes], *, limits: Limits = LIMITS) -> Iterator[bytes]:
-    """The clear bytes of a stream that is gzip or not. Raises BadInput on a broken file or one that swells."""
-    chunks = iter(chunks)
-    first = next(chunks, b"")
-    while first and len(first) < len(GZIP) and (more := next(chunks, b"")):
-        first += more
+    """The clear bytes of a stream that is gzip or not; a text in UTF-16 comes as UTF-8, with its mark. Raises BadInput
+    on a broken file or one that swells."""
+    first, chunks = _begun(chunks, len(GZIP))
     if not first:
         raise BadInput(_("Le fichier est vide. Choisissez-en un autre."))
-    if first.startswith(GZIP):
-        chunks = _gunzip(_chain(first, chunks), limits)
-        first = next(chunks, b"")
-    else:
-        chunks = _bounded(_chain(first, chunks), limits)
-        first = next(chunks, b"")
+    opened = _gunzip if first.startswith(GZIP) else _bounded
+    first, chunks = _begun(opened(_chain(first, chunks), limits), LOOKED_AT)
+    if encoding := utf_16_of(first):
+        first, chunks = _begun(_as_utf_8(_chain(first, chunks), encoding), LOOKED_AT)
     if problem := wrong_kind(first):
         raise BadInput(problem)
     yield from _chain(first, chunks)
 
 
+def _begun(chunks: Iterable[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
+    """The first bytes of a stream, `size` of them or more where there are so many, and the rest."""
+    rest = iter(chunks)
+    first = b""
+    while len(first) < size and (more := next(rest, b"")):
+        first += more
+    return first, rest
+
+
+LOOKED_AT = 40  # first bytes that tell what a file is
+
+
+def utf_16_of(first: bytes) -> str:
+    """The byte order of a text in UTF-16, as Python names it: by its mark, or because of every two bytes one is mostly
+    null, the other seldom; "" for any other."""
+    if first.startswith(codecs.BOM_UTF16_LE):
+        return "utf-16-le"
+    if first.startswith(codecs.BOM_UTF16_BE):
+        return "utf-16-be"
+    even, odd = first[0:LOOKED_AT:2], first[1:LOOKED_AT:2]
+    for seldom, mostly, encoding in ((even, odd, "utf-16-le"), (odd, even, "utf-16-be")):
+        if len(mostly) >= 4 and mostly.count(0) * 2 > len(mostly) > seldom.count(0) * 4:
+            return encoding
+    return ""
+
+
+def _as_utf_8(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
+    """A text in UTF-16 as UTF-8, which its mark says. Raises BadInput with the line and column at fault."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    line, column = 1, 1  # of the sign that comes next
+    begun = False
+    for chunk, is_last in _chain_marked(chunks):
+        try:
+            text = decoder.decode(chunk, is_last)
+        except UnicodeDecodeError as error:
+            line, column = _after(error.object[: error.start].decode(encoding), line, column)
+            raise BadInput(
+                _("Ligne %(line)s, colonne %(column)s : les octets 0x%(bytes)s n'existent pas en UTF-16. Enregistrez "
+                  "le fichier en UTF-8, puis envoyez-le.")
+                % {"line": line, "column": column, "bytes": error.object[error.start : error.start + 2].hex().upper()}
+            ) from None  # fmt: skip
+        line, column = _after(text.removeprefix("" if begun else "\ufeff"), line, column)
+        if text and not begun:
+            text, begun = "\ufeff" + text.removeprefix("\ufeff"), True
+        yield text.encode()
+
+
+def _after(text: str, line: int, column: int) -> tuple[int, int]:
+    """Where one stands after `text`, having begun at this line and column."""
+    return line + text.count("\n"), len(text) - text.rindex("\n") if "\n" in text else column + len(text)
+
+
+def _chain_marked(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Each chunk, then an empty one that is the last."""
+    for chunk in chunks:
+        yield chunk, False
+    yield b"", True
+
+
 # First bytes of what people send instead of a text. Source: file(1), magic numbers of each format.
 KINDS = (
     (b"PK\x03\x04", "zip"), (b"%PDF-", "pdf"), (b"\xd0\xcf\x11\xe0", "xls"), (b"PAR1", "parquet"),
-    (b"SQLite format 3", "sqlite"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\x89PNG", "image"),
+    (b"SQLite format 3", "sqlite"), (b"\x89PNG", "image"),
     (b"\xff\xd8\xff", "image"), (b"7z\xbc\xaf", "zip"), (b"Rar!", "zip"), (b"BZh", "bzip2"), (b"\xfd7zXZ", "xz"),
     (b"\x28\xb5\x2f\xfd", "zstd"), (GZIP, "gzip"), (b"<?xml", "markup"), (b"<!DOCTYPE", "markup"),
     (b"<!doctype", "markup"), (b"<html", "markup"), (b"<HTML", "markup"),
@@ -171,11 +227,8 @@ KINDS = (
 
 def wrong_kind(first: bytes) -> str:
     """What a file that begins with `first` is instead of a text, and the mend; "" when nothing tells."""
-    bare = first.removeprefix(b"\xef\xbb\xbf")  # UTF-8's mark
+    bare = first.removeprefix(codecs.BOM_UTF8)
     kind = next((kind for sign, kind in KINDS if bare.startswith(sign)), "")
-    even, odd = any(first[0:40:2]), any(first[1:40:2])
-    if not kind and len(first) >= 8 and even != odd:
-        kind = "utf-16"  # without its mark: one byte in two of a plain text is null
     if not kind:
         return ""
     return {
@@ -184,7 +237,6 @@ def wrong_kind(first: bytes) -> str:
         "xls": _("C'est un ancien classeur Excel. Ouvrez-le et exportez une feuille en CSV."),
         "parquet": _("C'est un fichier Parquet. Donnez-lui un nom en .parquet et lisez-le comme tel."),
         "sqlite": _("C'est une base SQLite. Exportez une table en CSV."),
-        "utf-16": _("Le texte est en UTF-16. Enregistrez-le en UTF-8, puis envoyez-le."),
         "markup": _("C'est une page web ou un fichier XML. Exportez la table en CSV."),
         "image": _("C'est une image. Envoyez une table, en CSV."),
         "gzip": _("Le fichier est compressé deux fois. Décompressez-le une fois, puis envoyez-le."),
@@ -252,7 +304,8 @@ def _gunzip(chunks: Iterator[bytes], limits: Limits) -> Iterator[bytes]:
 
 
 def lines(chunks: Iterable[bytes], encoding: str, *, limits: Limits = LIMITS) -> Iterator[str]:
-    """The text of a stream of bytes, in blocks of whole lines. Raises BadInput with the line and column at fault."""
+    """The text of a stream of bytes, in blocks of whole lines; a text that begins with UTF-8's mark is UTF-8. Raises
+    BadInput with the line and column at fault."""
     line = 1  # the number of the first line of `held`
     held = b""
     first = True
@@ -262,6 +315,7 @@ def lines(chunks: Iterable[bytes], encoding: str, *, limits: Limits = LIMITS) ->
         if cut:
             block, held = held[:cut], held[cut:]
             _no_giant_line(block, line, limits)
+            encoding = "utf-8" if first and block.startswith(codecs.BOM_UTF8) else encoding
             text = _decoded(block, encoding, line)
             line += block.count(b"\n")
             yield text.removeprefix("\ufeff") if first else text
@@ -269,6 +323,7 @@ def lines(chunks: Iterable[bytes], encoding: str, *, limits: Limits = LIMITS) ->
         if len(held) > limits.line_bytes:
             raise _giant(line, limits)
     if held:
+        encoding = "utf-8" if first and held.startswith(codecs.BOM_UTF8) else encoding
         text = _decoded(held, encoding, line)
         yield text.removeprefix("\ufeff") if first else text
 

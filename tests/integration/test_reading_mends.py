@@ -137,6 +137,16 @@ def test_a_correction_of_a_column_that_is_gone_says_which(empty):  # noqa: F811
     assert "created" in version.problem
 
 
+def test_the_unicode_text_of_a_spreadsheet_is_read_as_it_is(empty):  # noqa: F811
+    content = "jour\tÉquipe\r\n2026-01-05\tŁódź\r\n2026-01-06\tNîmes\r\n".encode("utf-16")
+
+    version = profiled(sealed(empty, content, Reading(delimiter="\t")))
+
+    assert (version.status, version.rows, version.proposed) == ("profiled", 2, {})
+    assert clear_of(version) == ["jour,Équipe", "2026-01-05,Łódź", "2026-01-06,Nîmes"]
+    assert version.sha256 == hashlib.sha256(content).hexdigest(), "the file is kept as it was sent"
+
+
 # Latin-1, blank lines, several shapes of dates, names on several lines
 
 

@@ -56,6 +56,17 @@ def test_compression_is_told_by_the_first_bytes_even_one_at_a_time():
     assert read(packed, size=1) == [["a", "b"], ["1", "2"]]
 
 
+@pytest.mark.parametrize("size", [1, 7, 4096])
+@pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("mark", ["\ufeff", ""], ids=["marked", "unmarked"])
+@pytest.mark.parametrize("packed", [gzip.compress, bytes], ids=["gzip", "plain"])
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"], ids=["as UTF-8", "as what somebody chose"])
+def test_a_text_in_utf_16_is_read_as_what_it_is(size, order, mark, packed, encoding):
+    content = packed((mark + 'nom,"âge"\r\nŁukasz 😀,"41\n42"\r\n').encode(order))
+
+    assert read(content, size=size, encoding=encoding) == [["nom", "âge"], ["Łukasz 😀", "41\n42"]]
+
+
 def test_gzip_members_follow_each_other():
     assert read(gzip.compress(b"a,b\n") + gzip.compress(b"1,2\n")) == [["a", "b"], ["1", "2"]]
 
@@ -130,8 +141,13 @@ BAD = [
     (b'a,b\n1,"2" x\n', {}, "Ligne 2 : guillemets mal fermés. Doublez"),
     (b"a,b\r1,2\r3,4\r", {}, "Ligne 1 : un retour chariot seul"),
     (b'a,b\n1,"' + b"x\n" * 600_000 + b'"\n', {"size": 65536}, "Ligne 2 : une valeur dépasse 1024 Kio"),
-    ("nom,âge\n1,2\n".encode("utf-16"), {}, "en UTF-16"),
-    ("nom,âge\n1,2\n".encode("utf-16-le"), {"size": 99}, "en UTF-16"),
+    (
+        "a,b\n1,2\nx,".encode("utf-16") + b"\x00\xd8" + "y\n".encode("utf-16-le"),
+        {},
+        "Ligne 3, colonne 3 : les octets 0x00D8",
+    ),
+    ("nom,âge\n1,2".encode("utf-16") + b"\n", {}, "Ligne 2, colonne 4 : les octets 0x0A n'existent pas en UTF-16"),
+    ("<!DOCTYPE html><p>404</p>\n".encode("utf-16"), {}, "une page web"),
     (b"\xef\xbb\xbf<!DOCTYPE html><p>404</p>\n", {"size": 99}, "une page web"),
     (b"sep=;\na;b\n1;2\n", {"delimiter": ";"}, "Ligne 1 : « sep=; » est un réglage de tableur"),
     (b'{"a":"x","b":2}\n', {}, "Ligne 1 : c'est un objet JSON"),
