@@ -18,7 +18,7 @@ from tests.actors import signed_in
 from tests.logs import one, rows, sequencing, write
 
 NOBODY_S = Actor("user:1", auth="mfa")  # a person of no organisation
-QUERIES = 10
+QUERIES = 9
 NOVEMBER = datetime(2026, 11, 10, 9, tzinfo=UTC)
 LINK = re.compile(r'href="([^"]*since=[^"]*)"[^>]*><span class="hidden-visually">[^<]*</span>([\d\s\u202f\xa0]+)</a>')
 
