@@ -3,6 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 WHAT ?= web
 
+# Compiled modules are kept: without them every process would compile all it imports.
+unexport PYTHONDONTWRITEBYTECODE
+# The lock files name everything (no dependency is looked for), and a module is compiled when it is first imported.
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile
+
 .PHONY: install demo test test-large test-spark soak check fix bench bench-long draw screenshots
 
 # What runs, then what tests: `make demo` does not wait for the tools.
@@ -10,11 +15,11 @@ WHAT ?= web
 	@$(PYTHON) deploy/demo/machine.py --install
 	@echo "Installation dans .venv…"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
+	@$(PIP_INSTALL) -r requirements/run.txt
 	@touch $@
 
 .venv/.test: requirements/test.txt .venv/.run
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/test.txt
+	@$(PIP_INSTALL) -r requirements/test.txt
 	@$(BIN)/python -m deploy.demo.prepare messages
 	@touch $@
 
