@@ -3,12 +3,12 @@
 `tables_of` reads the tables of a recipe of either format (`recipe`): everybody who asks what a recipe releases asks it.
 
 Steps of a build, each table with its own number n: `source_n` (as read) -> `known` (the subjects of the subjects'
-table) -> `subject` (those who may leave) -> `link_n` (a key of table n, to its subject) -> `owned_n` (every row with
-its subject, its age and its `terrain_fate`: empty, or why it stays) -> `seen` (who has an adult's row) -> `base_n` ->
-`treated_n` -> `cohort` (subjects of no small class) -> `class_n` (small ones, by the row's own quasi-identifiers and
-its subject's) -> `referred_n` (of a table of no person, the rows that a row that leaves refers to) -> `kept_n`
-(references to rows that do not leave are empty) -> the file of table n. A recipe of one table has no cohort: its
-classes are its rows'.
+table) -> `subject` (those who may leave) -> `link_n` (a key of table n, to its subject; its second key's is `link_n_1`)
+-> `owned_n` (every row with its subject, its age and its `terrain_fate`: empty, or why it stays) -> `seen` (who has an
+adult's row) -> `base_n` -> `treated_n` -> `cohort` (subjects of no small class) -> `class_n` (small ones, by the row's
+own quasi-identifiers and its subject's) -> `referred_n` (of a table of no person, the rows that a row that leaves
+refers to) -> `kept_n` (references to rows that do not leave are empty) -> the file of table n. A recipe of one table
+has no cohort: its classes are its rows'.
 """
 
 import itertools
@@ -172,20 +172,29 @@ class TablePlan(Plan):
         """The local identifier of a row's subject, and the joins that find it; the row is called `s`."""
         if not self.through:
             return f"s.{name_of(self.subject or '')}", ""
-        link = self.whole.named(self.through[0]).at("link")
+        link = self.whole.named(self.through[0]).linked_by(self.through[1])
         return f"{link}.terrain_owner", f" LEFT JOIN {link} ON {link}.terrain_key = s.{name_of(self.subject or '')}"
 
-    def link(self) -> Statement:
-        """A key of this table to its subject. A key that stands for two subjects stands for none."""
-        [key] = self.whole.linked(self.table["name"])
+    def linked_by(self, key: str) -> str:
+        """The name of the relation from `key` of this table to its subject."""
+        place = sorted(self.whole.linked(self.table["name"])).index(key)
+        return self.at("link") if place == 0 else f"{self.at('link')}_{place}"
+
+    def links(self) -> list[Statement]:
+        """Each key of this table by which others reach their subject. A key that stands for two subjects stands for
+        none."""
         owner, joins = self.owner()
-        return self._make(
-            "link",
-            f"SELECT terrain_key, min(terrain_met) AS terrain_owner FROM (SELECT s.{name_of(key)} AS terrain_key, "
-            f"{owner} AS terrain_met FROM {self.at('source')} s{joins}) held WHERE terrain_key IS NOT NULL AND "
-            "terrain_met IS NOT NULL GROUP BY terrain_key HAVING count(DISTINCT terrain_met) = 1",
-            step="subject", percent=24,
-        )  # fmt: skip
+        return [
+            Statement(
+                self.linked_by(key), "subject", 24,
+                self._say("table", name=self.linked_by(key))
+                + "SELECT terrain_key, min(terrain_met) AS terrain_owner FROM ("
+                f"SELECT s.{name_of(key)} AS terrain_key, {owner} AS terrain_met FROM {self.at('source')} s{joins}"
+                ") held WHERE terrain_key IS NOT NULL AND terrain_met IS NOT NULL "
+                "GROUP BY terrain_key HAVING count(DISTINCT terrain_met) = 1",
+            )
+            for key in sorted(self.whole.linked(self.table["name"]))
+        ]  # fmt: skip
 
     def ages(self) -> Statement:
         return Statement(self.at("age"), "age", 32, self._ages(name=self.at("age"), source=self.at("source")))
@@ -769,7 +778,7 @@ class TablesPlan:
             if not ready:
                 raise ValueError("tables reach their subject by each other")
             made += ready
-        return [one.link() for one in made]
+        return [statement for one in made for statement in one.links()]
 
     def _seen(self) -> Statement:
         """Which subjects have a row beside their own, and whether one of them is an adult's."""

@@ -128,6 +128,31 @@ def test_a_key_that_stands_for_two_subjects_stands_for_none(tmp_path):
     assert "2.5" not in {row["value"] for row in opened(tmp_path / "out")["labs"]}
 
 
+def test_two_keys_of_a_table_lead_to_its_subject_each_for_another_table(tmp_path):
+    recipe, scanned = care_record(), copy.deepcopy(RECORD)
+    visits, labs = recipe["tables"][1:3]
+    visits["columns"].append(column("ticket", REKEYED, role="record_key"))
+    visits["keys"].append({"column": "ticket", "of": ["visits", "ticket"]})
+    visits["source_columns"].append("ticket")
+    scanned["visits"] = ["visit,patient,carer,day,ward,ticket"] + [
+        f"{line},T-{number}" for number, line in enumerate(RECORD["visits"][1:], start=1)
+    ]
+    scans = copy.deepcopy(labs) | {"name": "scans"}
+    scans["columns"][0] |= {"name": "ticket"}
+    scans["source_columns"][0] = "ticket"
+    scans |= {"subject": {"column": "ticket", "through": ["visits", "ticket"]},
+              "keys": [{"column": "ticket", "of": ["visits", "ticket"]}]}  # fmt: skip
+    recipe["tables"].append(scans)
+    scanned["scans"] = ["ticket,at,value", "T-3,2020-03-02 10:00:00,7.5", "T-9,2020-03-02 10:00:00,8.5"]
+
+    build(tmp_path, recipe, scanned)
+
+    rows = opened(tmp_path / "out")
+    assert len(rows["labs"]) == 5
+    assert [(row["pseudonym"], row["value"]) for row in rows["scans"]] == [(pseudonym("patient-2"), "7.5")]
+    assert rows["scans"][0]["ticket"] in {row["ticket"] for row in rows["visits"]}
+
+
 def test_the_days_between_two_rows_of_a_subject_are_kept_across_tables(tmp_path):
     build(tmp_path, care_record(), RECORD)
 
