@@ -445,6 +445,9 @@ ENCODING_NAMES = {
     "cp1252": _l("Windows (cp1252)"),
     "latin-1": _l("Latin-1 (ISO 8859-1)"),
     "iso8859-15": _l("Latin-9 (ISO 8859-15)"),
+    "utf-16": _l("UTF-16 (« texte Unicode » d'un tableur)"),
+    "utf-16-le": _l("UTF-16 sans marque, octet faible d'abord"),
+    "utf-16-be": _l("UTF-16 sans marque, octet fort d'abord"),
 }
 DELIMITER_CODES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date
-from itertools import islice
+from itertools import chain, islice
 from typing import IO, Any
 
 from django.utils.formats import number_format
@@ -23,7 +23,8 @@ from django.utils.translation import ngettext
 from broker.errors import BadInput
 from zones.fhir import Flattening
 
-ENCODINGS = ("utf-8", "cp1252", "latin-1", "iso8859-15")  # all keep ASCII's line ends, on which the stream is cut
+BYTE_WISE = ("utf-8", "cp1252", "latin-1", "iso8859-15")  # all keep ASCII's line ends, on which the stream is cut
+ENCODINGS = (*BYTE_WISE, "utf-16", "utf-16-le", "utf-16-be")  # the first of these with its mark, the others without
 FORMATS = ("csv", "ndjson", "fhir", "parquet")
 DELIMITERS = (",", ";", "\t", "|")
 ORDERS = ("mdy", "dmy")  # of the day in a date with bars: 8/21/2023 or 21/8/2023
@@ -142,15 +143,12 @@ def named(reading: Reading, file_name: str) -> Reading:
 
 
 def expand(chunks: Iterable[bytes], *, limits: Limits = LIMITS) -> Iterator[bytes]:
-    """The clear bytes of a stream that is gzip or not; a text in UTF-16 comes as UTF-8, with its mark. Raises BadInput
-    on a broken file or one that swells."""
+    """The clear bytes of a stream that is gzip or not. Raises BadInput on a broken file or one that swells."""
     first, chunks = _begun(chunks, len(GZIP))
     if not first:
         raise BadInput(_("Le fichier est vide. Choisissez-en un autre."))
     opened = _gunzip if first.startswith(GZIP) else _bounded
     first, chunks = _begun(opened(_chain(first, chunks), limits), LOOKED_AT)
-    if encoding := utf_16_of(first):
-        first, chunks = _begun(_as_utf_8(_chain(first, chunks), encoding), LOOKED_AT)
     if problem := wrong_kind(first):
         raise BadInput(problem)
     yield from _chain(first, chunks)
@@ -169,50 +167,15 @@ LOOKED_AT = 40  # first bytes that tell what a file is
 
 
 def utf_16_of(first: bytes) -> str:
-    """The byte order of a text in UTF-16, as Python names it: by its mark, or because of every two bytes one is mostly
-    null, the other seldom; "" for any other."""
-    if first.startswith(codecs.BOM_UTF16_LE):
-        return "utf-16-le"
-    if first.startswith(codecs.BOM_UTF16_BE):
-        return "utf-16-be"
+    """The encoding of a text in UTF-16: by its mark, or because of every two bytes one is mostly null, the other
+    seldom; "" for any other text."""
+    if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
     even, odd = first[0:LOOKED_AT:2], first[1:LOOKED_AT:2]
     for seldom, mostly, encoding in ((even, odd, "utf-16-le"), (odd, even, "utf-16-be")):
         if len(mostly) >= 4 and mostly.count(0) * 2 > len(mostly) > seldom.count(0) * 4:
             return encoding
     return ""
-
-
-def _as_utf_8(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    """A text in UTF-16 as UTF-8, which its mark says. Raises BadInput with the line and column at fault."""
-    decoder = codecs.getincrementaldecoder(encoding)()
-    line, column = 1, 1  # of the sign that comes next
-    begun = False
-    for chunk, is_last in _chain_marked(chunks):
-        try:
-            text = decoder.decode(chunk, is_last)
-        except UnicodeDecodeError as error:
-            line, column = _after(error.object[: error.start].decode(encoding), line, column)
-            raise BadInput(
-                _("Ligne %(line)s, colonne %(column)s : les octets 0x%(bytes)s n'existent pas en UTF-16. Enregistrez "
-                  "le fichier en UTF-8, puis envoyez-le.")
-                % {"line": line, "column": column, "bytes": error.object[error.start : error.start + 2].hex().upper()}
-            ) from None  # fmt: skip
-        line, column = _after(text.removeprefix("" if begun else "\ufeff"), line, column)
-        if text and not begun:
-            text, begun = "\ufeff" + text.removeprefix("\ufeff"), True
-        yield text.encode()
-
-
-def _after(text: str, line: int, column: int) -> tuple[int, int]:
-    """Where one stands after `text`, having begun at this line and column."""
-    return line + text.count("\n"), len(text) - text.rindex("\n") if "\n" in text else column + len(text)
-
-
-def _chain_marked(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """Each chunk, then an empty one that is the last."""
-    for chunk in chunks:
-        yield chunk, False
-    yield b"", True
 
 
 # First bytes of what people send instead of a text. Source: file(1), magic numbers of each format.
@@ -304,18 +267,31 @@ def _gunzip(chunks: Iterator[bytes], limits: Limits) -> Iterator[bytes]:
 
 
 def lines(chunks: Iterable[bytes], encoding: str, *, limits: Limits = LIMITS) -> Iterator[str]:
-    """The text of a stream of bytes, in blocks of whole lines; a text that begins with UTF-8's mark is UTF-8. Raises
-    BadInput with the line and column at fault."""
+    """The text of a stream of bytes, in blocks of whole lines. Raises BadInput with the line and column at fault."""
+    begun, rest = _begun(chunks, LOOKED_AT)
+    found = utf_16_of(begun)
+    if found != ("" if encoding in BYTE_WISE else encoding):
+        raise Unreadable(
+            _("Le texte est en UTF-16. Choisissez cet encodage et lisez-le à nouveau.")
+            if found
+            else _("Le texte n'est pas en UTF-16. Choisissez son encodage et lisez-le à nouveau."),
+            encoding=found,
+        )
+    pieces = _chain(begun, rest)
+    if found:
+        pieces, encoding = (
+            _as_utf_8(pieces, is_big=begun.startswith(codecs.BOM_UTF16_BE) or found == "utf-16-be"),
+            "utf-8",
+        )
     line = 1  # the number of the first line of `held`
     held = b""
     first = True
-    for chunk in chunks:
+    for chunk in pieces:
         held += chunk
         cut = held.rfind(b"\n") + 1
         if cut:
             block, held = held[:cut], held[cut:]
             _no_giant_line(block, line, limits)
-            encoding = "utf-8" if first and block.startswith(codecs.BOM_UTF8) else encoding
             text = _decoded(block, encoding, line)
             line += block.count(b"\n")
             yield text.removeprefix("\ufeff") if first else text
@@ -323,9 +299,33 @@ def lines(chunks: Iterable[bytes], encoding: str, *, limits: Limits = LIMITS) ->
         if len(held) > limits.line_bytes:
             raise _giant(line, limits)
     if held:
-        encoding = "utf-8" if first and held.startswith(codecs.BOM_UTF8) else encoding
         text = _decoded(held, encoding, line)
         yield text.removeprefix("\ufeff") if first else text
+
+
+def _as_utf_8(chunks: Iterable[bytes], *, is_big: bool) -> Iterator[bytes]:
+    """A text in UTF-16 as UTF-8, its mark included. Raises BadInput with the line and column at fault."""
+    encoding = "utf-16-be" if is_big else "utf-16-le"
+    decoder = codecs.getincrementaldecoder(encoding)()
+    line, column = 1, 1  # of the sign that comes next
+    for chunk, is_last in chain(((chunk, False) for chunk in chunks), [(b"", True)]):
+        try:
+            text = decoder.decode(chunk, is_last)
+        except UnicodeDecodeError as error:
+            line, column = _after(error.object[: error.start].decode(encoding), line, column)
+            raise BadInput(
+                _("Ligne %(line)s, colonne %(column)s : les octets 0x%(bytes)s n'existent pas en UTF-16. Enregistrez "
+                  "le fichier en UTF-8, puis envoyez-le.")
+                % {"line": line, "column": column, "bytes": error.object[error.start : error.start + 2].hex().upper()}
+            ) from None  # fmt: skip
+        line, column = _after(text, line, column)
+        yield text.encode()
+
+
+def _after(text: str, line: int, column: int) -> tuple[int, int]:
+    """Where one stands after `text`, having begun at this line and column; the mark at the start has no width."""
+    last = text.rpartition("\n")[2].replace("\ufeff", "")
+    return line + text.count("\n"), len(last) + (1 if "\n" in text else column)
 
 
 def _no_giant_line(block: bytes, line: int, limits: Limits) -> None:
@@ -896,19 +896,32 @@ def _fhir_rows(single: Iterator[str], limits: Limits, reading: Reading, seen: Se
 
 
 def encoding_of(chunks: Iterable[bytes]) -> str:
-    """The one-byte encoding of a text that is not UTF-8; "" when no known one holds it.
+    """The encoding of a text; "" when no known one holds it.
 
-    Latin-1 when no byte stands where it has control signs only (0x80 to 0x9F), else Windows' when each is one of its.
+    Of one byte a sign: Latin-1 when no byte stands where it has control signs only (0x80 to 0x9F), else Windows' when
+    each is one of its.
     """
-    windows = False
-    for chunk in chunks:
+    first, rest = _begun(chunks, LOOKED_AT)
+    if found := utf_16_of(first):
+        return found
+    utf_8: codecs.IncrementalDecoder | None = codecs.getincrementaldecoder("utf-8")()
+    windows, one_byte = False, True
+    for chunk in _chain(first, rest):
         if b"\0" in chunk:
             return ""
+        if utf_8:
+            try:
+                utf_8.decode(chunk)
+            except UnicodeDecodeError:
+                utf_8 = None
         if chunk.translate(None, NOT_CONTROLS):
             windows = True
-            if chunk.translate(None, NOT_MISSING_IN_CP1252):
-                return ""
-    return "cp1252" if windows else "latin-1"
+            one_byte = one_byte and not chunk.translate(None, NOT_MISSING_IN_CP1252)
+        if not utf_8 and not one_byte:
+            return ""
+    if utf_8 and not utf_8.getstate()[0]:  # no sign is left half read
+        return "utf-8"
+    return "" if not one_byte else "cp1252" if windows else "latin-1"
 
 
 NOT_CONTROLS = bytes(b for b in range(256) if not 0x80 <= b <= 0x9F)

@@ -137,14 +137,19 @@ def test_a_correction_of_a_column_that_is_gone_says_which(empty):  # noqa: F811
     assert "created" in version.problem
 
 
-def test_the_unicode_text_of_a_spreadsheet_is_read_as_it_is(empty):  # noqa: F811
+def test_the_unicode_text_of_a_spreadsheet_is_proposed_and_read(empty):  # noqa: F811
     content = "jour\tÉquipe\r\n2026-01-05\tŁódź\r\n2026-01-06\tNîmes\r\n".encode("utf-16")
+    client = signed_in(steward_of(empty.zone))
+    first = profiled(sealed(empty, content, Reading(delimiter="\t")))
+    assert (first.status, first.proposed) == ("refused", {"encoding": "utf-16"})
+    assert "Le texte est en UTF-16" in first.problem
 
-    version = profiled(sealed(empty, content, Reading(delimiter="\t")))
+    second = reread(client, first, "encoding")
 
-    assert (version.status, version.rows, version.proposed) == ("profiled", 2, {})
-    assert clear_of(version) == ["jour,Équipe", "2026-01-05,Łódź", "2026-01-06,Nîmes"]
-    assert version.sha256 == hashlib.sha256(content).hexdigest(), "the file is kept as it was sent"
+    assert (second.status, second.rows, second.reading["encoding"]) == ("profiled", 2, "utf-16")
+    assert clear_of(second) == ["jour,Équipe", "2026-01-05,Łódź", "2026-01-06,Nîmes"]
+    assert second.sha256 == hashlib.sha256(content).hexdigest(), "the file is kept as it was sent"
+    assert "texte Unicode" in client.get(second.get_absolute_url()).content.decode()
 
 
 # Latin-1, blank lines, several shapes of dates, names on several lines

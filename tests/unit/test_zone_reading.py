@@ -1,5 +1,6 @@
 """Reading a source: what is refused names its line, and what to do."""
 
+import codecs
 import csv
 import gzip
 import io
@@ -18,6 +19,7 @@ from zones.reading import (
     Limits,
     Reading,
     Unreadable,
+    encoding_of,
     expand,
     header_below,
     json_columns,
@@ -56,15 +58,39 @@ def test_compression_is_told_by_the_first_bytes_even_one_at_a_time():
     assert read(packed, size=1) == [["a", "b"], ["1", "2"]]
 
 
-@pytest.mark.parametrize("size", [1, 7, 4096])
-@pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
-@pytest.mark.parametrize("mark", ["\ufeff", ""], ids=["marked", "unmarked"])
-@pytest.mark.parametrize("packed", [gzip.compress, bytes], ids=["gzip", "plain"])
-@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"], ids=["as UTF-8", "as what somebody chose"])
-def test_a_text_in_utf_16_is_read_as_what_it_is(size, order, mark, packed, encoding):
-    content = packed((mark + 'nom,"âge"\r\nŁukasz 😀,"41\n42"\r\n').encode(order))
+UTF_16 = 'nom,"âge"\r\nŁukasz 😀,"41\n42"\r\n'
 
-    assert read(content, size=size, encoding=encoding) == [["nom", "âge"], ["Łukasz 😀", "41\n42"]]
+
+@pytest.mark.parametrize("size", [1, 7, 4096])
+@pytest.mark.parametrize("packed", [gzip.compress, bytes], ids=["gzip", "plain"])
+@pytest.mark.parametrize(
+    ("encoding", "content"),
+    [
+        ("utf-16", codecs.BOM_UTF16_LE + UTF_16.encode("utf-16-le")),
+        ("utf-16", codecs.BOM_UTF16_BE + UTF_16.encode("utf-16-be")),
+        ("utf-16-le", UTF_16.encode("utf-16-le")),
+        ("utf-16-be", UTF_16.encode("utf-16-be")),
+    ],
+    ids=["marked, low first", "marked, high first", "low first", "high first"],
+)
+def test_a_text_in_utf_16_is_refused_with_its_encoding_then_read(size, packed, encoding, content):
+    with pytest.raises(Unreadable) as refused:
+        read(packed(content), size=size)
+
+    assert refused.value.proposed == {"encoding": encoding}
+    assert encoding_of(pieces(content, size)) == encoding
+    assert read(packed(content), size=size, encoding=encoding) == [["nom", "âge"], ["Łukasz 😀", "41\n42"]]
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding"),
+    [
+        ("é,b\n1,2\n".encode(), "utf-8"), ("é".encode()[:1], "latin-1"), (b"\x80,b\n", "cp1252"),
+        (b"\xe9,b\n", "latin-1"), (b"\x81\xe9,b\n", ""), (b"a\0b\n", ""),
+    ],
+)  # fmt: skip
+def test_the_encoding_of_a_text_is_told_by_its_bytes(content, encoding):
+    assert encoding_of(pieces(content, 1)) == encoding
 
 
 def test_gzip_members_follow_each_other():
@@ -141,13 +167,13 @@ BAD = [
     (b'a,b\n1,"2" x\n', {}, "Ligne 2 : guillemets mal fermés. Doublez"),
     (b"a,b\r1,2\r3,4\r", {}, "Ligne 1 : un retour chariot seul"),
     (b'a,b\n1,"' + b"x\n" * 600_000 + b'"\n', {"size": 65536}, "Ligne 2 : une valeur dépasse 1024 Kio"),
+    (b"a,b\n1,2\n", {"encoding": "utf-16"}, "n'est pas en UTF-16"),
     (
         "a,b\n1,2\nx,".encode("utf-16") + b"\x00\xd8" + "y\n".encode("utf-16-le"),
-        {},
+        {"encoding": "utf-16"},
         "Ligne 3, colonne 3 : les octets 0x00D8",
     ),
-    ("nom,âge\n1,2".encode("utf-16") + b"\n", {}, "Ligne 2, colonne 4 : les octets 0x0A n'existent pas en UTF-16"),
-    ("<!DOCTYPE html><p>404</p>\n".encode("utf-16"), {}, "une page web"),
+    ("nom,âge\n1,2".encode("utf-16") + b"\n", {"encoding": "utf-16"}, "Ligne 2, colonne 4 : les octets 0x0A"),
     (b"\xef\xbb\xbf<!DOCTYPE html><p>404</p>\n", {"size": 99}, "une page web"),
     (b"sep=;\na;b\n1;2\n", {"delimiter": ";"}, "Ligne 1 : « sep=; » est un réglage de tableur"),
     (b'{"a":"x","b":2}\n', {}, "Ligne 1 : c'est un objet JSON"),
