@@ -33,7 +33,7 @@ class CoarserPlan(Plan):
         """The rare categories of the column, where they are merged."""
         if self.name not in self.merged:
             return None
-        return self._measures()[[c["name"] for c in self._of_kind(*MERGED)].index(self.name)]
+        return self.measures()[[c["name"] for c in self._of_kind(*MERGED)].index(self.name)]
 
     def lost(self) -> str:
         """The rows of classes of fewer than k distinct subjects."""

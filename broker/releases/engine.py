@@ -904,7 +904,7 @@ class Preview(Build):
         other = CoarserPlan(self.plan, name, treatment)
         if (rare := other.rare()) is None:
             return self._number(other.lost())
-        former = next(one for one in self.plan._measures() if one.name == rare.name)
+        former = next(one for one in self.plan.measures() if one.name == rare.name)
         self._forget(rare.name)
         self._make(rare)
         lost = self._number(other.lost())

@@ -160,7 +160,7 @@ class Plan:
                 for number, one in enumerate(self.blanked)
             ),
             *self._eligible(),
-            *self._measures(),
+            *self.measures(),
             Statement("graded", "treated", 58, self._say("table", name="graded") + self._treated(rows="counted")),
             *([Statement("every_class", "class", 59, self._every_class())] if self.quasi else []),
             Statement("class", "class", 60, self._classes()),
@@ -468,7 +468,7 @@ class Plan:
         """The minors' rule (G28): the whole band at 18 or more; an unknown age is not."""
         return "terrain_low >= 18 AND terrain_high >= terrain_low"
 
-    def _measures(self) -> list[Statement]:
+    def measures(self) -> list[Statement]:
         """What must be known of the base before it is treated: the rare categories and the bounds."""
         found = []
         for number, column in enumerate(self._of_kind(*MERGED)):

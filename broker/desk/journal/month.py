@@ -19,7 +19,7 @@ from broker import clock
 from broker.accounts.models import Organisation
 from broker.audit import exports, search
 from broker.desk.journal import phrases
-from broker.desk.journal.picture import STEP, TALL
+from broker.desk.journal.picture import STEP, Bar
 
 LINES = 25  # lines of a table on one page; the days are always whole
 MOST_PAGES = 400
@@ -83,24 +83,11 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
-    """A day of the picture; `done` and `refused` are counts, the other numbers units of the drawing."""
+class DayBar(Bar):
+    """The bar of a day, and where it leads."""
 
     day: date
-    done: int
-    refused: int
-    x: int
-    done_tall: float
-    refused_tall: float
     url: str
-
-    @property
-    def done_y(self) -> float:
-        return round(TALL - self.done_tall, 1)
-
-    @property
-    def refused_y(self) -> float:
-        return round(self.done_y - self.refused_tall, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +96,7 @@ class Report:
     last: date
     whole: Line
     days: list[tuple[date, Line]]
-    bars: list[Bar]
+    bars: list[DayBar]
     tables: list[Table]
     page: Any
 
@@ -209,16 +196,13 @@ class _Links:
         return Line(name, note, tuple(cells))
 
 
-def _bars(days: list[tuple[date, Line]], asked: dict[str, str]) -> list[Bar]:
+def _bars(days: list[tuple[date, Line]], asked: dict[str, str]) -> list[DayBar]:
     highest = max(line.total for _day, line in days) or 1
     bars = []
-    for number, (day, line) in enumerate(days):
+    for place, (day, line) in enumerate(days):
         done, refused = line.cells[0].n, line.total - line.cells[0].n
         url = f"{reverse('audit-search')}?{urlencode({**asked, 'since': day, 'until': day})}" if line.total else ""
-        bars.append(
-            Bar(day, done, refused, number * STEP, round(TALL * done / highest, 1),
-                round(TALL * refused / highest, 1), url)
-        )  # fmt: skip
+        bars.append(DayBar(place, done, refused, highest, day=day, url=url))
     return bars
 
 

@@ -13,14 +13,25 @@ MOST_BARS = 60
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """`done` and `refused` are counts, the other numbers units of the drawing."""
+    """What was done and, upon it, what was refused: counts, as is what the `highest` bar holds; `place` is its number
+    from the left. The rest is in units of the drawing."""
 
-    since: datetime
+    place: int
     done: int
     refused: int
-    x: int
-    done_tall: float
-    refused_tall: float
+    highest: int
+
+    @property
+    def x(self) -> int:
+        return self.place * STEP
+
+    @property
+    def done_tall(self) -> float:
+        return round(TALL * self.done / self.highest, 1)
+
+    @property
+    def refused_tall(self) -> float:
+        return round(TALL * self.refused / self.highest, 1)
 
     @property
     def done_y(self) -> float:
@@ -32,8 +43,15 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
+class Since(Bar):
+    """The bar of an hour, a day or a week."""
+
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
-    bars: tuple[Bar, ...]
+    bars: tuple[Since, ...]
     unit: str  # "hour", "day" or "week"
 
     @property
@@ -76,16 +94,15 @@ def draw(hours: Sequence[tuple[datetime, int, int]]) -> Picture | None:
             start + {"hour": timedelta(hours=1), "day": timedelta(hours=36), "week": timedelta(days=8)}[unit], unit
         )
     starts = starts[-MOST_BARS:]
-    highest = max(sum(counts.get(start, (0, 0))) for start in starts) or 1
-    bars = []
-    for number, start in enumerate(starts):
-        done, refused = counts.get(start, (0, 0))
-        bars.append(
-            Bar(
-                start, done, refused, number * STEP, round(TALL * done / highest, 1), round(TALL * refused / highest, 1)
-            )
-        )
-    return Picture(tuple(bars), unit)
+    held = [counts.get(start, [0, 0]) for start in starts]
+    highest = max(map(sum, held)) or 1
+    return Picture(
+        tuple(
+            Since(place, done, refused, highest, since=start)
+            for place, (start, (done, refused)) in enumerate(zip(starts, held, strict=True))
+        ),
+        unit,
+    )
 
 
 def _start(at: datetime, unit: str) -> datetime:
