@@ -170,7 +170,8 @@ class Cluster:
         with self.connect() as connection:
             is_new = not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
             if is_new:
-                of_template = f' TEMPLATE "{template}"' if template else ""
+                # Copied file by file: half the work of a copy through the log, for the few megabytes of a template.
+                of_template = f' TEMPLATE "{template}" STRATEGY file_copy' if template else ""
                 connection.execute(f'CREATE DATABASE "{name}" OWNER terrain_owner{of_template}')
         if not template:
             prepare(self.url("postgres", name))
