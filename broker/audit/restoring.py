@@ -95,7 +95,7 @@ def take_up(
     """
     if not _one(connection, OWNED)[0]:
         raise CannotStart("only the owner of the tables may take up a log: set DATABASE_URL to terrain_owner's")
-    if not _one(connection, "SELECT pg_try_advisory_lock(%s)", sequencer.LOCK)[0]:
+    if not sequencer.take_lock(connection):
         raise CannotStart("the sequencer is at work on this log: stop it first, and the site")
     try:
         with connection.transaction():

@@ -26,6 +26,7 @@ from broker.audit.signer import Signed, SignerDown, SignerError
 log = logging.getLogger(__name__)
 
 LOCK = 0x7E22A1  # one sequencer a database
+PATIENCE = 2  # seconds: the server learns a moment later that a sequencer before this one has gone
 BATCH = 5_000
 RETENTION = "convention + 5 ans"  # legal-gate section 10
 
@@ -78,6 +79,18 @@ class Signatory(Protocol):
     def sign(self, size: int, root: bytes, proof: Sequence[bytes]) -> str: ...
 
 
+def take_lock(connection: psycopg.Connection) -> bool:
+    """Take the log's lock until `connection` ends; false where somebody else holds it."""
+    connection.execute(f"SET lock_timeout = '{PATIENCE}s'")
+    try:
+        connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+    except psycopg.errors.LockNotAvailable:
+        return False
+    finally:
+        connection.execute("RESET lock_timeout")
+    return True
+
+
 class Sequencer:
     def __init__(
         self,
@@ -99,7 +112,7 @@ class Sequencer:
 
         `at` is the project's time. Raises CannotStart, SignerDown.
         """
-        if not self._one("SELECT pg_try_advisory_lock(%s)", LOCK)[0]:
+        if not take_lock(self.connection):
             raise CannotStart("another sequencer holds this log: stop it first")
         self.connection.execute(IN_ORDER.format("SESSION"))
         self._check_cluster()

@@ -4,6 +4,7 @@ import itertools
 import os
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import astuple
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from broker.audit import erasing, leaf, merkle, state, tiles, verification
 from broker.audit.actions import record, recorded
 from broker.audit.checkpoint import Checkpoint
-from broker.audit.sequencer import CannotStart
+from broker.audit.sequencer import LOCK, CannotStart
 from broker.audit.signer import Client, SignerDown, SignerError, Signing
 from broker.errors import NotAllowed
 from tests import postgres
@@ -185,6 +186,19 @@ def test_a_second_sequencer_does_not_start(committed, tmp_path):
     with sequencing(committed, tmp_path):
         with pytest.raises(CannotStart, match="another sequencer"), sequencing(committed, tmp_path):
             pass
+
+
+def test_a_sequencer_that_is_just_going_is_waited_for(committed, tmp_path):
+    with psycopg.connect(postgres.cluster().url("terrain_seq", committed), autocommit=True) as former:
+        former.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+        gone = threading.Timer(0.3, former.close)
+        gone.start()
+
+        with sequencing(committed, tmp_path) as sequencer:
+            sequencer.catch_up()
+
+        gone.join()
+    assert sequencer.size == 1
 
 
 def test_a_database_restored_behind_a_signed_checkpoint_does_not_start(committed, tmp_path):
