@@ -8,8 +8,6 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -48,15 +46,14 @@ def environment() -> dict[str, str]:
     return kept | {"SECRET_KEY": "check only", "DATABASE_URL": "host=/nowhere dbname=none", "PYTHONPATH": str(ROOT)}
 
 
-# The longest first: two run at a time.
 CHECKS = {
-    "types": command(PYTHON, "-m", "mypy", "broker", "zones", "consent", "deploy"),
     "layers": command(
         PYTHON, "-c", "import sys; from importlinter.cli import lint_imports_command as c; sys.exit(c())"
     ),
     "migrations": command(PYTHON, "manage.py", "makemigrations", "--check", "--dry-run"),
     "references": command(PYTHON, "manage.py", "draw_reference", "--check"),
     "locks": check_locks,
+    "types": command(PYTHON, "-m", "mypy", "broker", "zones", "consent", "deploy"),
 }
 
 
@@ -64,19 +61,15 @@ def main() -> int:
     if "--draw" in sys.argv:
         print(command(PYTHON, "manage.py", "draw_reference")() or "references drawn")
         return 0
-    with ThreadPoolExecutor(2) as two:
-        answers = list(two.map(timed, CHECKS.values()))
-    for name, (said, seconds) in zip(CHECKS, answers, strict=True):
-        print(f"{name:<11}{'FAILED' if said else 'ok':<7}{seconds:5.1f} s")
+    failed = 0
+    for name, check in CHECKS.items():
+        begun = time.monotonic()
+        said = check()
+        print(f"{name:<11}{'FAILED' if said else 'ok':<7}{time.monotonic() - begun:5.1f} s", flush=True)
         if said:
+            failed += 1
             print(said)
-    return 1 if any(said for said, _ in answers) else 0
-
-
-def timed(check: Callable[[], str]) -> tuple[str, float]:
-    """What a check says, "" when it holds, and how many seconds it took."""
-    begun = time.monotonic()
-    return check(), time.monotonic() - begun
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
