@@ -1001,7 +1001,12 @@ def proposals_in_words(proposed: dict[str, Any]) -> list[tuple[str, str]]:
             )
         )
     if encoding := proposed.get("encoding"):
-        told.append(("encoding", _("le texte n'est pas en UTF-8 : le lire en %(encoding)s") % {"encoding": encoding}))
+        told.append(
+            (
+                "encoding",
+                _("le texte n'est pas dans cet encodage : le lire en %(encoding)s") % {"encoding": encoding.upper()},
+            )
+        )
     if line := proposed.get("header_line"):
         told.append(
             ("header_line", _("l'en-tête semble être à la ligne %(n)s : passer ce qui est au-dessus") % {"n": line})
