@@ -282,6 +282,8 @@ EVIDENCE_MAX_BYTES = 10 * 1024**2
 # POST requests of one address that is signed in nowhere, a minute; in the demo everybody comes from 127.0.0.1.
 VISITOR_POSTS_A_MINUTE = 600 if DEMO else 30
 
+PROCRASTINATE_ON_APP_READY = "broker.jobs.connect"
+
 EMAIL_BACKEND = os.environ.get("EMAIL_BACKEND", "django.core.mail.backends.smtp.EmailBackend")
 EMAIL_FILE_PATH = str(VAR / "mail")
 EMAIL_HOST = os.environ.get("EMAIL_HOST", "localhost")

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 from datetime import timedelta
 
+from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 from procrastinate.contrib.django import app
@@ -50,7 +51,7 @@ def owing(zone=None) -> list[int]:
 def ask(zone=None) -> None:
     """Give the worker the conventions whose recipients are to be told; one job a convention."""
     for convention in owing(zone):
-        with contextlib.suppress(AlreadyEnqueued):
+        with contextlib.suppress(AlreadyEnqueued), transaction.atomic():
             app.configure_task(
                 "broker.releases.tasks.order_withdrawal", queue="subjects", lock="matching",
                 queueing_lock=f"withdrawal:{convention}",
