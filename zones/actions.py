@@ -567,6 +567,26 @@ def check_free(version: DatasetVersion, table: Table, file_name: str) -> None:
         )  # fmt: skip
 
 
+@recorded("version.gather")
+def fill_table(file: VersionFile, *, by: User, name: str) -> VersionFile:
+    """A file of a version in preparation is the table `name`, whatever its own name says; "" gives it back the table
+    of its own. Raises BadInput for a table that the dataset has not, or that another file fills."""
+    row = _receiving(file.version.dataset, by)
+    kept = VersionFile.objects.select_related("version", "table").get(pk=file.pk)
+    _check_gathers(kept.version)
+    wanted = name or tables.name_of(kept.file_name)
+    describe(obj=kept.version, detail={"file": kept.file_name, "sha256": kept.sha256, "table": wanted})
+    table = table_named(row, wanted) if not name else row.tables.filter(name=name).first()
+    if table is None:
+        raise BadInput(_("Ce jeu n'a pas de table « %(name)s » : choisissez-en une de la liste.") % {"name": name})
+    if table.pk != kept.table_id:
+        check_free(kept.version, table, kept.file_name)
+        kept.table = table
+        kept.save(update_fields=["table"])
+        _drop_unused_tables(row)
+    return kept
+
+
 @recorded("version.take_back")
 def take_back_file(file: VersionFile, *, by: User) -> None:
     """Remove a file from a version in preparation; its sealed bytes go too. Raises WrongState once it is received."""
@@ -625,7 +645,10 @@ def receive_version(version: DatasetVersion, *, by: User) -> DatasetVersion:
         raise BadInput(_("Aucun fichier : ajoutez au moins une table."))
     if gone := tables_missing(kept):
         raise BadInput(
-            _("Il manque une table que la version précédente avait : %(names)s. Ajoutez son fichier.")
+            _(
+                "Il manque une table que la version précédente avait : %(names)s. Ajoutez son fichier, ou dites lequel "
+                "de ceux-ci c'est."
+            )
             % {"names": ", ".join(gone)}
         )
     files = kept.files.select_related("table")
@@ -638,6 +661,14 @@ def tables_missing(version: DatasetVersion) -> list[str]:
     confirmed = version.dataset.tables.filter(columns__confirmed_at__isnull=False).distinct()
     present = {file.table_id for file in version.files.all()}
     return [table.name for table in confirmed if table.pk not in present]
+
+
+def strangers(files: Iterable[VersionFile]) -> list[VersionFile]:
+    """Those that are a table whose roles nobody has confirmed yet: a new one, or a known one under another name."""
+    files = list(files)
+    confirmed = Column.objects.filter(confirmed_at__isnull=False, table__in=[file.table_id for file in files])
+    known = set(confirmed.values_list("table", flat=True))
+    return [file for file in files if file.table_id not in known]
 
 
 def _table_for(dataset: Dataset, sealed: Sealed, *, among_several: bool = False) -> Table:

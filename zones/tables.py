@@ -31,6 +31,21 @@ def name_of(file_name: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"[^\w .-]", "_", stem)).strip(" .")[:NAME_SIGNS] or "table"
 
 
+def likely(name: str, among: Iterable[str]) -> str:
+    """The table of `among` that a table called `name` would be: the one whose letters are the same, whatever its year
+    and its signs; "" where none is, or several.
+
+    >>> likely("Stays_2026-03", ["patients", "stays"])
+    'stays'
+    """
+    found = [one for one in among if _letters(one) == _letters(name) != ""]
+    return found[0] if len(found) == 1 else ""
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W\d_]+", "", name).casefold()
+
+
 def sha256_of(files: Iterable[tuple[str, str]]) -> str:
     """The SHA-256 of a version, from (table, SHA-256) in the order of the tables: of one file it is its own."""
     pairs = [list(pair) for pair in files]

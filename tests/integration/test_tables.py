@@ -244,6 +244,64 @@ def test_a_version_without_a_table_of_the_former_is_not_examined(dataset, stewar
         actions.receive_version(later, by=steward)
 
 
+def test_a_table_whose_file_is_named_otherwise_this_time_is_told_and_examined(dataset, steward):
+    registered(dataset, steward, THREE)
+    accept(dataset, steward)
+    client = signed_in(steward)
+    send(client, dataset, {"patients.csv": PATIENTS, "Stays_2026-03.csv": STAYS + b"x,y,1\n", "events.csv": EVENTS})
+    later = dataset.versions.first()
+    file = later.files.get(file_name="Stays_2026-03.csv")
+    page = client.get(later.get_absolute_url()).content.decode()
+    assert "<option selected>stays</option>" in page
+
+    route = reverse("version-gathering", args=[dataset.slug, later.number])
+    client.post(route, {"act": f"fill:{file.pk}", f"table-{file.pk}": "stays"})
+    client.post(route, {"act": "receive"})
+
+    later.refresh_from_db()
+    assert (later.status, [one.table.name for one in later.files.all()]) == (
+        "received",
+        ["patients", "stays", "events"],
+    )
+    assert [table.name for table in dataset.tables.all()] == ["patients", "stays", "events"]
+
+
+def test_a_file_told_to_be_a_table_gets_the_table_of_its_own_name_back(dataset, steward):
+    registered(dataset, steward, THREE)
+    accept(dataset, steward)
+    later = actions.gather_files(dataset, by=steward, files=[(sealed(dataset, "stays_26.csv", STAYS), Reading())])
+    actions.fill_table(later.files.get(), by=steward, name="events")
+    client = signed_in(steward)
+    assert "redevient la table de son nom" in client.get(later.get_absolute_url()).content.decode()
+
+    client.post(
+        reverse("version-gathering", args=[dataset.slug, later.number]), {"act": f"fill:{later.files.get().pk}"}
+    )
+
+    assert later.files.get().table.name == "stays_26"
+    assert actions.tables_missing(later) == ["patients", "stays", "events"]
+
+
+@pytest.mark.parametrize(("name", "why"), [("stays", "remplit déjà"), ("units", "pas de table « units »")])
+def test_a_file_is_told_to_be_no_table_that_is_filled_or_unknown(dataset, steward, name, why):
+    registered(dataset, steward, THREE)
+    accept(dataset, steward)
+    files = [(sealed(dataset, one, STAYS), Reading()) for one in ("stays.csv", "other.csv")]
+    later = actions.gather_files(dataset, by=steward, files=files)
+
+    with pytest.raises(BadInput, match=why):
+        actions.fill_table(later.files.get(file_name="other.csv"), by=steward, name=name)
+
+    assert later.files.get(file_name="other.csv").table.name == "other"
+
+
+def test_a_file_of_a_version_that_was_received_stays_its_table(dataset, steward):
+    version = registered(dataset, steward, THREE)
+
+    with pytest.raises(WrongState):
+        actions.fill_table(version.files.first(), by=steward, name="events")
+
+
 def test_a_broken_table_refuses_the_version_and_says_which(dataset, steward):
     version = registered(dataset, steward, {**THREE, "events.csv": b"STAY,CODE\na,b\nc\n"})
 

@@ -86,6 +86,20 @@ ATTACKS = [
         + "; UPDATE zones_datasetversion SET status = 'received', sha256 = repeat('3', 64), size = 1 WHERE number = 99",
         "version_is_its_files",
     ),
+    (
+        a_draft()
+        + file_of("(SELECT id FROM zones_datasetversion WHERE number = 99)", ITS_TABLE)
+        + "; UPDATE zones_versionfile f SET table_id = (SELECT t.id FROM zones_table t WHERE t.dataset_id <> "
+        "v.dataset_id LIMIT 1) FROM zones_datasetversion v WHERE v.id = f.version_id AND v.number = 99",
+        "version_file_of_its_dataset",
+    ),
+    (
+        "INSERT INTO zones_table (dataset_id, name, position, description) "
+        "SELECT dataset_id, 'other', 9, '' FROM zones_datasetversion LIMIT 1; "
+        "UPDATE zones_versionfile f SET table_id = t.id FROM zones_table t, zones_datasetversion v "
+        "WHERE t.name = 'other' AND v.id = f.version_id AND v.dataset_id = t.dataset_id",
+        "version_file_as_received",
+    ),
     ("UPDATE zones_versionfile SET stored_as = 'elsewhere'", "version_file_as_received"),
     ('UPDATE zones_versionfile SET reading = \'{"decimal": ","}\'', "version_file_as_received"),
     ("UPDATE zones_versionfile SET rows = 3", "version_file_as_received"),

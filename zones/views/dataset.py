@@ -357,14 +357,25 @@ def former_readings(dataset: Dataset) -> dict[str, Reading]:
 
 @require_http_methods(["POST"])
 def version_gathering(request, slug, number):
-    """What is done with a version in preparation: take a file back, give it up, have it examined."""
+    """What is done with a version in preparation: say which table a file is, take it back, give the version up, have
+    it examined."""
     dataset = own_dataset_or_404(request, slug, "add_version")
     version = get_object_or_404(dataset.versions.all(), number=number)
     act, _sign, file = request.POST.get("act", "").partition(":")
     if act == "remove":
-        kept = get_object_or_404(version.files.select_related("version__dataset", "table"), pk=int(file or 0))
+        kept = _file_or_404(version, file)
         actions.take_back_file(kept, by=request.user)
         messages.success(request, _("« %(name)s » est retiré.") % {"name": kept.file_name})
+        return redirect(version)
+    if act == "fill":
+        kept = _file_or_404(version, file)
+        try:
+            filled = actions.fill_table(kept, by=request.user, name=request.POST.get(f"table-{kept.pk}", ""))
+        except BadInput as problem:
+            messages.error(request, str(problem))
+        else:
+            told = _("« %(file)s » est la table « %(table)s ».")
+            messages.success(request, told % {"file": kept.file_name, "table": filled.table.name})
         return redirect(version)
     if act == "drop":
         actions.drop_draft(version, by=request.user)
@@ -377,6 +388,11 @@ def version_gathering(request, slug, number):
     else:
         messages.success(request, _("Version reçue. Son examen est demandé."))
     return redirect(version)
+
+
+def _file_or_404(version: DatasetVersion, number: str):
+    files = version.files.select_related("version__dataset", "table")
+    return get_object_or_404(files, pk=int(number) if number.isascii() and number.isdecimal() else 0)
 
 
 def _upload_page(request, dataset: Dataset, form: UploadForm):
@@ -444,6 +460,23 @@ def _mends_chosen(files: list[VersionFile], kept: list[str]) -> dict[str, Readin
     return wanted
 
 
+def _in_preparation(version: DatasetVersion, files: list) -> dict[str, Any]:
+    """What a version in preparation lacks, and which of its files may be that under another name."""
+    missing = actions.tables_missing(version)
+    for file in files:
+        own = tables.name_of(file.file_name)
+        file.is_renamed = file.format != "fhir" and file.table.name.lower() != own.lower()
+        file.likely = tables.likely(file.table.name, missing)
+    claimed = {file.likely for file in files}
+    for file in files:
+        file.likely = file.likely or next((name for name in missing if name not in claimed), "")
+    orders = [order for order in version.orders.select_related("asked_by") if order.file_id is None]
+    return {
+        "missing": missing, "strangers": actions.strangers(files) if missing else [],
+        "orders": orders, "waiting": any(one.waits for one in orders),
+    }  # fmt: skip
+
+
 @require_GET
 def version_detail(request, slug, number):
     """A version in preparation; or the progress, asked for again until the worker is done, then what it saw."""
@@ -477,10 +510,7 @@ def version_detail(request, slug, number):
         "may_set_roles": permissions.may(request.user, "set_roles", dataset.zone),
     }
     if version.status == DatasetVersion.Status.DRAFT:
-        orders = [order for order in version.orders.select_related("asked_by") if order.file_id is None]
-        context |= {
-            "missing": actions.tables_missing(version), "orders": orders, "waiting": any(one.waits for one in orders),
-        }  # fmt: skip
+        context |= _in_preparation(version, files)
         if request.headers.get("HX-Request"):  # asked again while files of the operator are read
             answer = HttpResponse(status=204)
             if not context["waiting"]:
