@@ -2,7 +2,6 @@
 
 import hashlib
 
-import duckdb
 from django.conf import settings
 from django.db import connection
 from django.utils.translation import gettext as _
@@ -76,7 +75,7 @@ def permitted(
     if set(wanted) <= offered:  # else the gate alone answers, with every reason
         asked = recipe.compose(
             convention=convention, version=version, offer_columns=offer_columns, wanted=wanted, ruleset="",
-            duckdb=duckdb.__version__, per_mille=per_mille,
+            duckdb=engines.embedded(), per_mille=per_mille,
         )  # fmt: skip
         asked["engine"] = engines.chosen(version.rows, asked["engine"])
     permit = record.decide(

@@ -10,6 +10,11 @@ from broker.errors import WrongState
 LIBRARY = "pyspark-client"
 
 
+def embedded() -> str:
+    """The version of the embedded engine, without loading it: a page only names it."""
+    return metadata.version("duckdb")
+
+
 def chosen(rows: int | None, engine: dict) -> dict:
     """The engine of a recipe whose embedded one would be `engine`, for a version of `rows` rows. Raises WrongState
     where a server is set without the library that speaks to it."""

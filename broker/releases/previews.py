@@ -14,7 +14,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import duckdb
 from django.conf import settings
 from django.utils.translation import gettext as _
 
@@ -23,7 +22,7 @@ from broker.accounts import grants
 from broker.audit.actions import describe, recorded
 from broker.errors import BadInput, NotAllowed, TerrainError, WrongState
 from broker.keys.store import WORKER, KeyStore
-from broker.releases import actions, recipe, words
+from broker.releases import actions, engines, recipe, words
 from broker.releases.models import Preview
 from broker.releases.tables import columns_of, is_single, quasi_of
 from consent import consents, oppositions, record, treatments
@@ -77,7 +76,7 @@ def of_offer(offer: Offer, *, by) -> Preview:
     version = actions.newest_version(stranger)
     asked = recipe.compose(
         convention=stranger, version=version, offer_columns=columns, wanted=[one.column.path for one in columns],
-        ruleset="", duckdb=duckdb.__version__,
+        ruleset="", duckdb=engines.embedded(),
     )  # fmt: skip
     return _ask(offer, version=version, asked=asked, by=by)
 
