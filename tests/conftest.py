@@ -1,5 +1,6 @@
 """Fixtures of the whole suite."""
 
+import gc
 import itertools
 import os
 import sys
@@ -30,6 +31,17 @@ LONGEST = (
     "integration/test_kill", "integration/test_tampering", "integration/test_release_faults",
     "functional/test_tables_pages", "integration/test_builds_survive", "integration/test_tables",
 )  # fmt: skip
+
+
+def pytest_collection_finish(session):
+    """What was loaded and collected stays for the whole run: from here on nobody looks at it for garbage."""
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_unconfigure(config):
+    """The data engine would report what is set aside at the end as its own leaks."""
+    gc.unfreeze()
 
 
 def pytest_collection_modifyitems(items):

@@ -5,6 +5,7 @@ migrations; each run, and each process of a parallel run, works in its own copy 
 `DATABASE_URL` with a superuser's rights wins over the launcher.
 """
 
+import gc
 import hashlib
 import os
 import shutil
@@ -16,6 +17,7 @@ import pytest
 
 from deploy.postgres import Cluster
 
+gc.disable()  # until the tests are collected: what is loaded for them stays
 ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("SECRET_KEY", "tests only")
 os.environ.setdefault("ALLOWED_HOSTS", "testserver,127.0.0.1,localhost")
