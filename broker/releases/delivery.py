@@ -19,6 +19,8 @@ from uuid import UUID
 
 from django.core.handlers.wsgi import WSGIHandler
 
+from broker.starting import loading
+
 URLS = "broker.releases.delivery_urls"
 
 
@@ -34,8 +36,9 @@ def _application() -> Delivery:
     import django
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "broker.settings")
-    django.setup(set_prefix=False)
-    return Delivery()
+    with loading():
+        django.setup(set_prefix=False)
+        return Delivery()
 
 
 application = _application()
